@@ -1,0 +1,36 @@
+"""Run all benchmarks and write RESULTS.md: ``python benchmarks/run.py``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+SCRIPTS = ("startup", "collection", "trial_overhead", "rollout")
+PACKAGES = ("pytest", "pytest-xdist", "pytest-benchmark", "gymnasium", "numpy")
+
+
+def main() -> None:
+    rows = [result for name in SCRIPTS for result in importlib.import_module(name).main()]
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+    lines = [
+        "# Results",
+        "",
+        "Written by `python benchmarks/run.py`; each figure is a median over interleaved rounds",
+        "against its peer in the same run. The machine is small and shared, so read ratios.",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores; {versions}.",
+        "",
+        "| what | measured | budget | detail |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {r['name']} | {r['figure']} {r['unit']} | {r['budget']} | {r['detail']} |" for r in rows]
+    Path(__file__).with_name("RESULTS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+"""Settings for this repository's own tests."""
+
+pytest_plugins = ["pytester"]

@@ -1,0 +1,1 @@
+"""Agents: what is tested, made from what a scenario names."""

@@ -1,0 +1,1 @@
+"""Domains: families of tasks; they know nothing of pytest."""

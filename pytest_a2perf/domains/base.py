@@ -1,0 +1,45 @@
+"""What a domain is: a family of tasks that knows how to run one trial of a scenario.
+
+A domain knows nothing of pytest. It gets a `Trial`, does its work, and leaves behind what
+happened: episodes, samples, reported numbers, curves, files. The same interface carries
+
+* a Gymnasium rollout: `Trial.measured` around the episodes, `Trial.episode` for each;
+* an assistant in simulated time: `run` is a coroutine function, an episode is a conversation;
+* thousands of concurrent streams: a coroutine too, with `Trial.sample` for every request;
+* an hour-long sandboxed run: `Trial.folder` for what must survive, `Trial.progress` on the way,
+  `Trial.remaining` for its budget, and `Trial.report` for scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pytest_a2perf.scenarios.models import Scenario, Strict
+    from pytest_a2perf.trials.trial import Trial
+
+__all__ = ["Domain"]
+
+
+class Domain(Protocol):
+    """One family of tasks, registered by the hook `pytest_a2perf_domains` or an entry point.
+
+    Attributes:
+        name: what scenario files write in ``domain``; also the marker of its items.
+        phases: the phases it can run.
+        options: pydantic model of ``[scenario.options]``, derived from `Strict`.
+    """
+
+    name: str
+    phases: frozenset[str]
+    options: type[Strict]
+
+    def check(self, scenario: Scenario) -> Iterable[tuple[str, str]]:
+        """Yield ``(key, message)`` for whatever is wrong with a scenario.
+
+        Called at collection, so it must be cheap and import nothing heavy.
+        """
+
+    def run(self, trial: Trial) -> Awaitable[None] | None:
+        """Run one trial; raise `AgentFailure`, `AgentError` or `InfraError` for other outcomes."""

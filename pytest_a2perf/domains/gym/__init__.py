@@ -1,0 +1,1 @@
+"""Domain ``gym``: any Gymnasium environment."""

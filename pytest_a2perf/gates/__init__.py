@@ -1,0 +1,1 @@
+"""Gates: conditions on metrics, and the verdicts that the data support."""

@@ -1,0 +1,112 @@
+"""Conditions as users write them: ``">= 40"``, ``"<= 33 ms"`` or a table with more to say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pytest_a2perf.errors import A2PerfError
+from pytest_a2perf.units import format_value, parse_quantity
+
+__all__ = ["Condition", "GateSpec", "parse_condition"]
+
+Operator = Literal[">=", "<=", ">", "<", "=="]
+_CONDITION = re.compile(r"\s*(>=|<=|==|>|<)\s*(.+?)\s*\Z")
+
+
+class Condition(BaseModel):
+    """One side of a limit: ``value operator limit``, the limit in base units.
+
+    ``unit`` is the base unit that was written, or None for a bare number, which is taken to be in
+    the metric's own unit.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    operator: Operator
+    limit: float
+    unit: str | None = None
+
+    def holds(self, value: float) -> bool:
+        """Whether a value meets the condition; NaN never does."""
+        match self.operator:
+            case ">=":
+                return value >= self.limit
+            case "<=":
+                return value <= self.limit
+            case ">":
+                return value > self.limit
+            case "<":
+                return value < self.limit
+            case "==":
+                return value == self.limit
+
+    def text(self, unit: str = "") -> str:
+        """Print it with the metric's unit."""
+        return f"{self.operator} {format_value(self.limit, unit)}"
+
+
+def parse_condition(text: str) -> Condition:
+    """Parse ``"<= 33 ms"``.
+
+    Raises:
+        A2PerfError: no operator, not a number, or an unknown unit.
+    """
+    match = _CONDITION.match(text)
+    if match is None:
+        raise A2PerfError(f"expected a condition like '>= 40' or '<= 33 ms', got {text!r}")
+    limit, unit = parse_quantity(match[2])
+    return Condition(operator=cast("Operator", match[1]), limit=limit, unit=unit or None)
+
+
+def _bound(value: str | float, operator: Literal[">=", "<="]) -> Condition:
+    limit, unit = parse_quantity(value)
+    return Condition(operator=operator, limit=limit, unit=unit or None)
+
+
+class GateSpec(BaseModel):
+    """A condition on one metric, and what the data must support for it to be decided."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    conditions: tuple[Condition, ...] = Field(default=(), exclude=True)
+    min: str | float | None = Field(None, description="the value must be at least this")
+    max: str | float | None = Field(None, description="the value must be at most this")
+    confidence: float | None = Field(
+        None, gt=0.5, lt=1, description="decide by the interval at this one-sided confidence"
+    )
+    quality: Literal["measured", "estimated", "modelled"] = Field(
+        "modelled", description="skip the gate where the number is of a lower quality"
+    )
+    definition: Literal["default", "a2perf"] | None = Field(
+        None, description="definition of the metric; default: the scenario's"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_shorthand(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            try:
+                return {"conditions": (parse_condition(data),)}
+            except A2PerfError as error:
+                raise ValueError(str(error)) from None
+        if isinstance(data, bool | int | float):
+            raise ValueError(  # noqa: TRY004 - pydantic turns only ValueError into its error
+                f"expected a condition like '>= {data}' or a table with min or max, got {data!r}"
+            )
+        if isinstance(data, dict) and "conditions" not in data:
+            try:
+                bounds = [_bound(data["min"], ">=")] if data.get("min") is not None else []
+                bounds += [_bound(data["max"], "<=")] if data.get("max") is not None else []
+            except A2PerfError as error:
+                raise ValueError(str(error)) from None
+            if not bounds:
+                raise ValueError("expected min, max or both")
+            return {**data, "conditions": tuple(bounds)}
+        return data
+
+    def text(self, unit: str = "") -> str:
+        """Print the condition with the metric's unit."""
+        return " and ".join(condition.text(unit) for condition in self.conditions)

@@ -1,0 +1,22 @@
+"""Keys of what the plugin keeps in pytest's stashes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_a2perf.meters.session import Instruments
+    from pytest_a2perf.options import Config
+    from pytest_a2perf.trials.plan import PlannedTrial
+    from pytest_a2perf.trials.trial import Trial
+
+__all__ = ["CONFIG", "INSTRUMENTS", "PLANNED", "PROGRESS", "RUN_FOLDER", "TRIAL"]
+
+CONFIG: pytest.StashKey[Config] = pytest.StashKey()
+INSTRUMENTS: pytest.StashKey[Instruments] = pytest.StashKey()
+RUN_FOLDER: pytest.StashKey[str] = pytest.StashKey()
+PROGRESS: pytest.StashKey[tuple[str, int]] = pytest.StashKey()
+PLANNED: pytest.StashKey[PlannedTrial] = pytest.StashKey()
+TRIAL: pytest.StashKey[Trial] = pytest.StashKey()

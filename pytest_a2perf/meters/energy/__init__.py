@@ -1,0 +1,1 @@
+"""Meters of energy: counters first (NVML, RAPL), then models (CPU time, CodeCarbon)."""

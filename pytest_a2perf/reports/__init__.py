@@ -1,0 +1,1 @@
+"""Reports: what people and other tools read of a run."""

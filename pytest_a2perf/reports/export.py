@@ -1,0 +1,49 @@
+"""A finished run as plain JSON: metrics and verdicts by scenario."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_a2perf.errors import UnsupportedSampleError
+from pytest_a2perf.gates.verdict import Verdict, estimate_json
+from pytest_a2perf.metrics.base import Estimate, Metric, Request
+from pytest_a2perf.metrics.registry import report_metrics, resolve
+from pytest_a2perf.runs.record import Record
+from pytest_a2perf.trials.plan import PlannedGate
+
+__all__ = ["Verdicts", "reported_metrics", "run_summary"]
+
+Verdicts = Mapping[str, tuple[PlannedGate, Verdict]]
+
+
+def reported_metrics(records: Sequence[Record]) -> list[tuple[Metric, Estimate]]:
+    """Estimate the metrics that are worth showing for a scenario's records, in report order."""
+    found = []
+    for name in report_metrics(records):
+        metric = resolve(name)
+        try:
+            found.append((metric, metric.estimate(records, Request())))
+        except UnsupportedSampleError:
+            continue
+    return found
+
+
+def run_summary(records: Mapping[str, Sequence[Record]], verdicts: Verdicts) -> dict[str, Any]:
+    """Return outcomes, metrics and gates of every scenario as JSON scalars."""
+    scenarios = {}
+    for scenario_id, trials in sorted(records.items()):
+        scenarios[scenario_id] = {
+            "outcomes": dict(Counter(record.outcome for record in trials)),
+            "metrics": {
+                metric.name: estimate_json(estimate) | {"group": metric.group}
+                for metric, estimate in reported_metrics(trials)
+            },
+            "gates": {
+                gate.metric: verdict.to_json()
+                for gate, verdict in verdicts.values()
+                if gate.scenario_id == scenario_id
+            },
+        }
+    return {"scenarios": scenarios}

@@ -1,0 +1,60 @@
+"""A verdict and a record as text and as flat JUnit properties."""
+
+from __future__ import annotations
+
+from pytest_a2perf.gates.verdict import Verdict
+from pytest_a2perf.metrics.base import Estimate
+from pytest_a2perf.runs.record import Record
+from pytest_a2perf.trials.plan import PlannedGate
+from pytest_a2perf.units import format_number, format_value, printed_unit
+
+__all__ = ["failure_text", "format_estimate", "properties"]
+
+
+def format_estimate(estimate: Estimate) -> str:
+    """Print ``value ± half-width unit``, or ``value [low, high] unit`` where it is lopsided."""
+    if not estimate.has_interval:
+        return format_value(estimate.value, estimate.unit)
+    name, factor = printed_unit(estimate.value or estimate.high, estimate.unit)
+    value, low, high = (number / factor for number in (estimate.value, estimate.low, estimate.high))
+    below, above = value - low, high - value
+    unit = f" {name}" if name else ""
+    half = (high - low) / 2
+    if abs(above - below) <= 0.25 * (high - low) or half == 0:
+        return f"{format_number(value)} ± {format_number(half)}{unit}"
+    return f"{format_number(value)} [{format_number(low)}, {format_number(high)}]{unit}"
+
+
+def failure_text(gate: PlannedGate, verdict: Verdict) -> str:
+    """Explain a failed or undecided gate."""
+    lines = [f"{gate.metric} of {gate.scenario_id}", f"  expected  {verdict.condition}"]
+    estimate = verdict.estimate
+    if estimate is not None:
+        value = format_estimate(estimate)
+        if estimate.has_interval:
+            percent = format_number(100 * estimate.confidence)
+            value += f"  ({percent} % {estimate.method} interval, {estimate.n} trials)"
+        else:
+            value += f"  ({estimate.n} trials)"
+        lines.append(f"  got       {value}")
+        if estimate.quality != "measured":
+            lines.append(f"  source    {estimate.source}, {estimate.quality}")
+        if estimate.note:
+            lines.append(f"  note      {estimate.note}")
+    lines.append(f"  verdict   {verdict.name}: {verdict.reason}")
+    return "\n".join(lines)
+
+
+def properties(record: Record) -> list[tuple[str, object]]:
+    """Return a record's main figures as flat scalars for JUnit."""
+    found: list[tuple[str, object]] = [
+        ("a2perf.outcome", record.outcome),
+        ("a2perf.seed", record.seed),
+        ("a2perf.device", record.device),
+    ]
+    if record.episodes:
+        totals = [episode.total for episode in record.episodes]
+        found.append(("a2perf.return.mean", sum(totals) / len(totals)))
+    for part in (record.quantities, record.reported):
+        found += [(f"a2perf.{name}", quantity.value) for name, quantity in part.items()]
+    return found

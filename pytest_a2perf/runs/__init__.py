@@ -1,0 +1,1 @@
+"""Runs: the record of each trial, the append-only store, provenance and summaries."""

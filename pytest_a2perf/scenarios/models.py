@@ -1,0 +1,136 @@
+"""The models of scenario files: what may be written, with types, defaults and meanings."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from pytest_a2perf.errors import A2PerfError
+from pytest_a2perf.gates.condition import GateSpec
+from pytest_a2perf.units import parse_duration
+
+__all__ = ["PHASES", "EnergyOptions", "Phase", "Scenario", "ScenarioFile", "Strict"]
+
+Phase = Literal["inference", "train", "generalization", "collect"]
+PHASES: tuple[Phase, ...] = ("inference", "train", "generalization", "collect")
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*\Z")
+
+
+class Strict(BaseModel):
+    """Base of everything users write: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _duration(value: object) -> object:
+    if value is None:
+        return None
+    try:
+        return parse_duration(value)  # type: ignore[arg-type]  # it checks the type
+    except A2PerfError as error:
+        raise ValueError(str(error)) from None
+
+
+def _name(value: str) -> str:
+    # Square brackets and :: delimit node ids, and "=" or blanks break -k expressions.
+    if not _NAME.match(value) or len(value) > 100:
+        raise ValueError(
+            "expected up to 100 letters, digits, '_', '.', '+' or '-', so that it can stand in a "
+            "node id and in -k expressions"
+        )
+    return value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration, json_schema_input_type=str | float),
+    Field(description="a duration such as '2 min', or seconds"),
+]
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class EnergyOptions(Strict):
+    """How the energy of a trial is read."""
+
+    source: Literal["auto", "nvml", "rapl", "cpu-time", "codecarbon", "none"] = Field(
+        "auto",
+        description="'auto' takes counters first (NVML, RAPL) and models the rest from CPU time",
+    )
+    repeat_until: Duration | None = Field(
+        None, description="repeat a short trial inside one window until it is this long"
+    )
+
+
+class Scenario(Strict):
+    """One named benchmark: domain, task, agent, phase, seeds and gates."""
+
+    name: Name = Field(description="unique in its file; stands in node ids")
+    domain: str = Field("gym", description="the family of tasks")
+    task: str = Field(description="what the domain runs, e.g. a Gymnasium id")
+    agent: str = Field(
+        "random",
+        description="a registered name, 'module:attribute', or a path to a model file",
+    )
+    agent_options: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments for the agent's constructor"
+    )
+    phase: Phase = "inference"
+    seeds: int | tuple[int, ...] = Field(
+        1, description="how many seeds (0, 1, ...), or the seeds themselves"
+    )
+    episodes: int = Field(1, ge=1, description="episodes of one trial")
+    timeout: Duration | None = Field(None, description="a trial that takes longer is ended")
+    isolate: bool | None = Field(
+        None,
+        description="run each trial in a process of its own; default: where a timeout is set",
+    )
+    exclusive: bool = Field(False, description="the trial must run alone on its machine")
+    target: str = Field("cpu", description="'cpu', 'cuda', or a part of a device's name")
+    tags: tuple[Name, ...] = Field((), description="markers for -m")
+    deadline: Duration | None = Field(
+        None, description="decisions later than this count as missed (latency.miss_rate)"
+    )
+    energy: EnergyOptions = EnergyOptions()
+    definition: Literal["default", "a2perf"] = Field(
+        "default", description="the corrected definition of metrics, or A2Perf's own"
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the domain, see its documentation"
+    )
+    gates: dict[str, GateSpec] = Field(
+        default_factory=dict, description="metric -> condition, e.g. '>= 40' or a table"
+    )
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    @property
+    def isolated(self) -> bool:
+        """Whether each trial runs in a process of its own."""
+        return self.timeout is not None if self.isolate is None else self.isolate
+
+    @model_validator(mode="after")
+    def _check_seeds(self) -> Scenario:
+        seeds = self.seed_list
+        if not seeds:
+            raise ValueError("seeds: expected at least one seed")
+        if isinstance(self.seeds, int):
+            return self
+        if min(seeds) < 0 or max(seeds) >= 2**32:
+            raise ValueError("seeds: expected numbers from 0 to 4294967295")
+        if len(set(seeds)) != len(seeds):
+            double = next(seed for seed in seeds if seeds.count(seed) > 1)
+            raise ValueError(f"seeds: {double} stands twice; each seed is one trial")
+        return self
+
+
+class ScenarioFile(Strict):
+    """A scenario file: a schema version and any number of scenarios."""
+
+    version: Literal[1] = Field(alias="schema", description="version of this format")
+    scenario: tuple[Scenario, ...] = Field(min_length=1)

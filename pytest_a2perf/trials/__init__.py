@@ -1,0 +1,1 @@
+"""Trials: running one seeded execution of a scenario, whatever happens to it."""

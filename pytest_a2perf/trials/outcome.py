@@ -1,0 +1,55 @@
+"""How a trial ended: from an exception to an outcome and a text for the user."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_a2perf.agents.traceback import user_traceback
+from pytest_a2perf.errors import A2PerfError, AgentFailure, InfraError, TrialTimeout
+from pytest_a2perf.runs.record import Outcome
+
+__all__ = ["describe", "error_json", "outcome_of"]
+
+
+def outcome_of(error: BaseException | None, *, from_file: bool, phase: str) -> Outcome:
+    """Map what was raised to an outcome.
+
+    In a test function an assertion is the agent's failure; anywhere else it is an error.
+    """
+    match error:
+        case None:
+            return "success"
+        case AgentFailure():
+            return "failure"
+        case InfraError():
+            return "infra"
+        case TrialTimeout():
+            return "timeout"
+        case pytest.skip.Exception():
+            return "not_run"
+        case AssertionError() | pytest.fail.Exception() if not from_file and phase == "call":
+            return "failure"
+        case _:
+            return "error"
+
+
+def error_json(error: BaseException) -> dict[str, str]:
+    """Return type, message and the traceback of the user's code."""
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "traceback": "" if error.__cause__ is None and _is_ours(error) else user_traceback(error),
+    }
+
+
+def describe(error: BaseException) -> str:
+    """Say what went wrong: our message, then the frames of the user's code."""
+    if not _is_ours(error):
+        return user_traceback(error)
+    if error.__cause__ is None:
+        return str(error)
+    return f"{user_traceback(error.__cause__)}\n{error}"
+
+
+def _is_ours(error: BaseException) -> bool:
+    return isinstance(error, A2PerfError | TrialTimeout)

@@ -1,0 +1,70 @@
+"""What is to be run and judged, before it is: planned trials and planned gates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_a2perf.scenarios.models import Scenario
+
+__all__ = ["PlannedGate", "PlannedTrial", "scenario_digest"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTrial:
+    """A pytest item that is a trial.
+
+    Attributes:
+        scenario: what it runs.
+        scenario_id: e.g. ``scenarios/quadruped.toml::trot``.
+        seed: its seed.
+        digest: see `scenario_digest`.
+        from_file: whether it comes from a scenario file, not from a test function.
+    """
+
+    scenario: Scenario
+    scenario_id: str
+    seed: int
+    digest: str
+    from_file: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedGate:
+    """A gate, and the trials it waits for.
+
+    Attributes:
+        nodeid: ``<scenario id>::<metric>``.
+        scenario_id: id of its scenario.
+        metric: name of the metric.
+        spec: the gate as the user wrote it, as JSON.
+        definition: of the metric, the scenario's unless the gate says otherwise.
+        trials: node ids of the scenario's trials in this run.
+    """
+
+    nodeid: str
+    scenario_id: str
+    metric: str
+    spec: dict[str, Any]
+    definition: str
+    trials: tuple[str, ...]
+
+    def to_line(self) -> str:
+        """Return JSON text, which crosses process borders unharmed."""
+        return json.dumps({name: getattr(self, name) for name in PlannedGate.__slots__})
+
+    @classmethod
+    def from_line(cls, line: str) -> PlannedGate:
+        """Inverse of `to_line`."""
+        data = json.loads(line)
+        return cls(**{**data, "trials": tuple(data["trials"])})
+
+
+def scenario_digest(scenario: Scenario) -> str:
+    """Hash what determines a trial's result: everything but gates, seeds, tags and time limits."""
+    content = scenario.model_dump(
+        mode="json", exclude={"gates", "seeds", "tags", "timeout", "isolate", "exclusive"}
+    )
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,273 @@
+"""The hooks of the process that runs trials: pytest itself, or one xdist worker."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_a2perf.errors import A2PerfError
+from pytest_a2perf.keys import INSTRUMENTS, PLANNED, PROGRESS, RUN_FOLDER, TRIAL
+from pytest_a2perf.options import Config
+from pytest_a2perf.runs.record import Record
+from pytest_a2perf.scenarios.collector import GateItem, collect_file
+from pytest_a2perf.scenarios.marker import parametrize_seeds, plan_functions
+from pytest_a2perf.trials.deadline import deadline
+from pytest_a2perf.trials.fixtures import planned_for
+from pytest_a2perf.trials.isolation import Death, can_isolate, run_isolated
+from pytest_a2perf.trials.outcome import error_json, outcome_of
+from pytest_a2perf.trials.trial import Trial
+
+__all__ = ["GATE", "RECORD", "UNSUCCESSFUL", "Worker"]
+
+RECORD = "a2perf_record"
+"""Attribute of a report that carries a trial's record, as a line of JSON."""
+
+GATE = "a2perf_gate"
+"""Attribute of a report that asks the session for a verdict."""
+
+UNSUCCESSFUL = "a2perf_unsuccessful"
+"""Attribute of a passed report whose agent failed, where a gate judges success."""
+
+
+class Worker:
+    """Collects scenarios, runs trials, and attaches their records to the reports."""
+
+    def __init__(self, config: pytest.Config, options: Config) -> None:
+        self._config = config
+        self._options = options
+        workerinput: dict[str, Any] = getattr(config, "workerinput", {})
+        given = workerinput.get("a2perf")
+        shared: dict[str, Any] = json.loads(given) if given else {}
+        self._done: dict[str, str] = shared.get("done", {})
+        self._workers = int(workerinput.get("workercount", 1))
+        if shared.get("progress"):
+            host, port = shared["progress"]
+            config.stash[PROGRESS] = (host, port)
+        if shared.get("folder"):
+            config.stash[RUN_FOLDER] = shared["folder"]
+
+    def set_done(self, done: dict[str, str]) -> None:
+        """Take over which trials a resumed run has already: node id -> digest."""
+        self._done = done
+
+    def header(self) -> list[str]:
+        """Return the lines for pytest's header."""
+        folder = self._config.stash.get(RUN_FOLDER, "")
+        if not folder:
+            return []
+        shown = Path(folder)
+        if shown.is_relative_to(self._config.invocation_params.dir):
+            shown = shown.relative_to(self._config.invocation_params.dir)
+        return [f"a2perf: run kept in {shown}"]
+
+    # -- collection ----------------------------------------------------------------------------
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.File | None:
+        """Collect scenario files: in the scenario folders, or named by the user."""
+        if file_path.suffix != ".toml":
+            return None
+        in_folder = any(folder in file_path.parents for folder in self._options.scenarios)
+        if not in_folder and not parent.session.isinitpath(file_path):
+            return None
+        return collect_file(file_path, parent)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make one item for each seed, innermost, so that a scenario's trials stay together."""
+        parametrize_seeds(metafunc)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pycollect_makeitem(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
+        """Add the gates of marked tests."""
+        result = yield
+        if isinstance(result, list):
+            return plan_functions(result, collector)
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """After -k, -m and --lf: a gate that stays pulls in its trials; resumed ones drop out."""
+        yield
+        present = {item.nodeid for item in items}
+        complete: list[pytest.Item] = []
+        for item in items:
+            if isinstance(item, GateItem):
+                missing = [trial for trial in item.trials if trial.nodeid not in present]
+                complete += missing
+                present.update(trial.nodeid for trial in missing)
+            complete.append(item)
+        done = [item for item in complete if self._is_done(item)]
+        if done:
+            config.hook.pytest_deselected(items=done)
+        items[:] = [item for item in complete if not self._is_done(item)]
+
+    def _is_done(self, item: pytest.Item) -> bool:
+        planned = item.stash.get(PLANNED, None)
+        return planned is not None and self._done.get(item.nodeid) == planned.digest
+
+    # -- running -------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> bool | None:
+        """Ask for verdicts, and run isolated trials in a process of their own."""
+        if isinstance(item, GateItem):
+            self._request_verdict(item, nextitem)
+            return True
+        planned = item.stash.get(PLANNED, None)
+        if planned is None or not planned.scenario.isolated or not can_isolate(item.config):
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        result = run_isolated(item, planned.scenario.timeout)
+        reports = self._obituary(item, result) if isinstance(result, Death) else result
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - as pytest's runner does
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Hold the trial to its timeout, and measure the whole body of a marked test."""
+        planned = item.stash.get(PLANNED, None)
+        trial = item.stash.get(TRIAL, None)
+        if planned is None or trial is None:
+            yield
+            return
+        with deadline(trial.remaining(), planned.scenario.timeout):
+            if planned.from_file or item.get_closest_marker("a2perf") is None:
+                yield
+                return
+            whole = Record(planned.scenario_id, item.nodeid, planned.seed)
+            meters = item.config.stash[INSTRUMENTS].meters(planned.scenario.energy)
+            with meters.window(whole):
+                yield
+            if not trial.record.quantities:  # a part that was measured on its own wins
+                trial.record.quantities = whole.quantities
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Close the trial with its call, or with a set-up that did not get that far."""
+        report = yield
+        over = call.when == "call" or (call.when == "setup" and call.excinfo is not None)
+        if not over or (TRIAL not in item.stash and PLANNED not in item.stash):
+            return report
+        planned = planned_for(item)
+        trial = item.stash.get(TRIAL, None)
+        error = None if call.excinfo is None else call.excinfo.value
+        record = self._close(item, trial, error, call.when)
+        if record.outcome == "failure" and _gates_success(planned.scenario.gates):
+            report.outcome = "passed"
+            report.longrepr = None
+            setattr(report, UNSUCCESSFUL, str(error))
+        setattr(report, RECORD, record.to_line())
+        return report
+
+    def _close(
+        self, item: pytest.Item, trial: Trial | None, error: BaseException | None, when: str
+    ) -> Record:
+        planned = planned_for(item)
+        if trial is None:
+            record = self._blank(item)
+        else:
+            try:
+                record = trial.close()
+            except A2PerfError as failure:
+                error, record = error or failure, trial.record
+            del item.stash[TRIAL]
+        record.outcome = outcome_of(error, from_file=planned.from_file, phase=when)
+        if error is not None:
+            record.error = error_json(error)
+        record.benchmark = _benchmark_stats(item)
+        record.context.update(self._context())
+        return record
+
+    def _blank(self, item: pytest.Item) -> Record:
+        """Make the record of a trial that left none."""
+        planned = planned_for(item)
+        return Record(
+            planned.scenario_id,
+            item.nodeid,
+            planned.seed,
+            domain=planned.scenario.domain,
+            phase=planned.scenario.phase,
+            digest=planned.digest,
+            worker=getattr(self._config, "workerinput", {}).get("workerid", "main"),
+            attempt=getattr(item, "execution_count", 1),
+        )
+
+    def _context(self) -> dict[str, Any]:
+        """Say what else went on: readings on a loaded machine are worth less."""
+        context: dict[str, Any] = {"workers": self._workers}
+        if hasattr(os, "getloadavg"):
+            context["load"] = round(os.getloadavg()[0], 2)
+        return context
+
+    def _obituary(self, item: pytest.Item, death: Death) -> Iterator[pytest.TestReport]:
+        """Report a trial whose process died: timed out in native code, or crashed."""
+        planned = planned_for(item)
+        record = self._blank(item)
+        record.context.update(self._context())
+        if death.timed_out:
+            record.outcome = "timeout"
+            message = (
+                f"the trial did not end within its timeout of {planned.scenario.timeout:g} s "
+                "and its process was killed"
+            )
+        else:
+            record.outcome = "error"
+            message = death.reason
+        record.error = {"type": "TrialDied", "message": message, "traceback": ""}
+        for when in ("setup", "call", "teardown"):
+            report = pytest.TestReport(
+                nodeid=item.nodeid,
+                location=item.location,
+                keywords=dict.fromkeys(item.keywords, 1),
+                outcome="failed" if when == "call" else "passed",
+                longrepr=f"{message}\n\nagent {planned.scenario.agent!r}"
+                if when == "call"
+                else None,
+                when=when,  # type: ignore[arg-type]
+            )
+            if when == "call":
+                setattr(report, RECORD, record.to_line())
+            yield report
+
+    def _request_verdict(self, item: GateItem, nextitem: pytest.Item | None) -> None:
+        """Send the gate's plan to the session, by way of a report."""
+        report = pytest.TestReport(
+            nodeid=item.nodeid,
+            location=item.location,
+            keywords=dict.fromkeys(item.keywords, 1),
+            outcome="passed",
+            longrepr=None,
+            when="setup",
+        )
+        setattr(report, GATE, item.plan().to_line())
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        item.ihook.pytest_runtest_logreport(report=report)
+        item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - as pytest's runner does
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+
+def _gates_success(gates: dict[str, Any]) -> bool:
+    return any(name.startswith("success.") for name in gates)
+
+
+def _benchmark_stats(item: pytest.Item) -> dict[str, Any] | None:
+    """Return the statistics of pytest-benchmark's fixture, if the test used it."""
+    fixture = getattr(item, "funcargs", {}).get("benchmark")
+    stats = getattr(getattr(fixture, "stats", None), "stats", None)
+    if stats is None or not hasattr(stats, "as_dict"):
+        return None
+    return {key: value for key, value in stats.as_dict().items() if key != "data"}

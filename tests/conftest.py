@@ -1,0 +1,94 @@
+"""Fixtures for tests of the plugin through pytester."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_a2perf.runs.record import Record
+from pytest_a2perf.runs.store import read_records
+
+AGENTS = """
+    class Right:
+        '''Pushes the cart under the pole.'''
+
+        def act(self, observation):
+            return int(observation[2] + 0.5 * observation[3] > 0)
+
+
+    def wrong(observation):
+        return 0
+
+
+    class Crashes:
+        def act(self, observation):
+            raise ZeroDivisionError("from the agent")
+
+
+    class Hangs:
+        def act(self, observation):
+            while True:
+                pass
+
+
+    class Stuck:
+        '''Never returns to the interpreter.'''
+
+        def act(self, observation):
+            import re
+            re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+    class Dies:
+        def act(self, observation):
+            import os, signal
+            os.kill(os.getpid(), signal.SIGSEGV)
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A user's project with agents, and no state shared with this repository."""
+    pytester.makepyfile(agents=AGENTS)
+    return pytester
+
+
+@pytest.fixture
+def write(project: pytest.Pytester) -> Callable[..., Path]:
+    """Write ``scenarios/<name>.toml``; the schema line is put in front."""
+
+    def write(text: str, name: str = "suite", *, schema: bool = True) -> Path:
+        path = project.path / "scenarios" / f"{name}.toml"
+        path.parent.mkdir(exist_ok=True)
+        head = "schema = 1\n" if schema else ""
+        path.write_text(head + textwrap.dedent(text), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def records(project: pytest.Pytester) -> Callable[[], list[Record]]:
+    """Read the records of the project's only run."""
+
+    def records() -> list[Record]:
+        (folder,) = (project.path / ".a2perf" / "runs").iterdir()
+        return list(read_records(folder))
+
+    return records
+
+
+@pytest.fixture
+def run_json(project: pytest.Pytester) -> Callable[[], dict[str, Any]]:
+    """Read ``run.json`` of the project's only run."""
+
+    def run_json() -> dict[str, Any]:
+        (folder,) = (project.path / ".a2perf" / "runs").iterdir()
+        return json.loads((folder / "run.json").read_text())
+
+    return run_json
