@@ -27,9 +27,7 @@ def child_cpu(command: Sequence[str], folder: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def interleave(
-    rounds: int, variants: Mapping[str, Callable[[], float]]
-) -> dict[str, list[float]]:
+def interleave(rounds: int, variants: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
     """Take turns between variants, so that a noisy machine disturbs all of them alike."""
     times: dict[str, list[float]] = {name: [] for name in variants}
     for round_ in range(rounds + 1):

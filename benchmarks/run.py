@@ -28,7 +28,9 @@ def main() -> None:
         "| what | measured | budget | detail |",
         "|---|---|---|---|",
     ]
-    lines += [f"| {r['name']} | {r['figure']} {r['unit']} | {r['budget']} | {r['detail']} |" for r in rows]
+    lines += [
+        f"| {r['name']} | {r['figure']} {r['unit']} | {r['budget']} | {r['detail']} |" for r in rows
+    ]
     Path(__file__).with_name("RESULTS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

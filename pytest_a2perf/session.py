@@ -21,7 +21,7 @@ from pytest_a2perf.options import Config
 from pytest_a2perf.reports.export import run_summary
 from pytest_a2perf.reports.progress import ProgressLine
 from pytest_a2perf.reports.terminal import write_summary
-from pytest_a2perf.reports.verdict import failure_text, properties
+from pytest_a2perf.reports.verdict import failure_text
 from pytest_a2perf.runs.provenance import provenance
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import RunStore, find_run, read_records
@@ -128,7 +128,6 @@ class RunSession:
         if line is not None:
             delattr(report, RECORD)
             record = Record.from_line(line)
-            report.user_properties += properties(record)
             self._keep(record)
             self._judge_complete(record.scenario)
         plan = getattr(report, GATE, None)

@@ -6,13 +6,14 @@ import json
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.keys import INSTRUMENTS, PLANNED, PROGRESS, RUN_FOLDER, TRIAL
 from pytest_a2perf.options import Config
+from pytest_a2perf.reports.verdict import properties
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.scenarios.collector import GateItem, collect_file
 from pytest_a2perf.scenarios.marker import parametrize_seeds, plan_functions
@@ -40,6 +41,7 @@ class Worker:
     def __init__(self, config: pytest.Config, options: Config) -> None:
         self._config = config
         self._options = options
+        self._instruments = config.stash[INSTRUMENTS]
         workerinput: dict[str, Any] = getattr(config, "workerinput", {})
         given = workerinput.get("a2perf")
         shared: dict[str, Any] = json.loads(given) if given else {}
@@ -126,6 +128,7 @@ class Worker:
         if planned is None or not planned.scenario.isolated or not can_isolate(item.config):
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        self._instruments.prepare()
         result = run_isolated(item, planned.scenario.timeout)
         reports = self._obituary(item, result) if isinstance(result, Death) else result
         for report in reports:
@@ -147,7 +150,7 @@ class Worker:
                 yield
                 return
             whole = Record(planned.scenario_id, item.nodeid, planned.seed)
-            meters = item.config.stash[INSTRUMENTS].meters(planned.scenario.energy)
+            meters = self._instruments.meters(planned.scenario.energy, planned.scenario.target)
             with meters.window(whole):
                 yield
             if not trial.record.quantities:  # a part that was measured on its own wins
@@ -190,6 +193,7 @@ class Worker:
             record.error = error_json(error)
         record.benchmark = _benchmark_stats(item)
         record.context.update(self._context())
+        item.user_properties += properties(record)  # JUnit takes them from the tear-down report
         return record
 
     def _blank(self, item: pytest.Item) -> Record:
@@ -228,7 +232,8 @@ class Worker:
             record.outcome = "error"
             message = death.reason
         record.error = {"type": "TrialDied", "message": message, "traceback": ""}
-        for when in ("setup", "call", "teardown"):
+        phases: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
+        for when in phases:
             report = pytest.TestReport(
                 nodeid=item.nodeid,
                 location=item.location,
@@ -237,7 +242,8 @@ class Worker:
                 longrepr=f"{message}\n\nagent {planned.scenario.agent!r}"
                 if when == "call"
                 else None,
-                when=when,  # type: ignore[arg-type]
+                when=when,
+                user_properties=properties(record),
             )
             if when == "call":
                 setattr(report, RECORD, record.to_line())

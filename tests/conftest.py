@@ -40,8 +40,7 @@ AGENTS = """
         '''Never returns to the interpreter.'''
 
         def act(self, observation):
-            import re
-            re.match(r"(a+)+$", "a" * 64 + "b")
+            return sum(range(10**15))
 
 
     class Dies:

@@ -52,7 +52,9 @@ def test_a_short_window_is_below_resolution(library, tmp_path):
 
 def test_everything_else_it_reads(library, tmp_path):
     read = run_with(library, tmp_path, describe(H100), METER + "answer(measure(0.01))")
-    values = {name: (quantity["value"], quantity.get("unit", "")) for name, quantity in read.items()}
+    values = {
+        name: (quantity["value"], quantity.get("unit", "")) for name, quantity in read.items()
+    }
     del values["energy.gpu"]
     assert values == {
         "gpu.power.mean": (300, "W"),
@@ -69,9 +71,7 @@ def test_everything_else_it_reads(library, tmp_path):
 
 def test_several_devices_are_summed_averaged_or_the_hottest_taken(library, tmp_path):
     read = run_with(library, tmp_path, BOTH, METER + "answer(measure(0.1))")
-    assert read["energy.gpu"]["value"] == pytest.approx(
-        360 * read["energy.gpu"]["window"], rel=0.1
-    )
+    assert read["energy.gpu"]["value"] == pytest.approx(360 * read["energy.gpu"]["window"], rel=0.1)
     assert read["gpu.power.peak"]["value"] == 360
     assert read["gpu.utilization"]["value"] == pytest.approx(0.6)
     assert read["gpu.memory.peak"]["value"] == 6e9

@@ -234,7 +234,7 @@ def test_reruns_keep_every_attempt(project, write, records):
             tries.append(1)
             assert len(tries) == 3
     """)
-    project.runpytest_subprocess("--a2perf").assert_outcomes(passed=1, reruns=2)
+    project.runpytest_subprocess("--a2perf").stdout.fnmatch_lines(["*1 passed, 2 rerun*"])
     assert [(r.attempt, r.outcome) for r in records()] == [
         (1, "failure"),
         (2, "failure"),

@@ -166,6 +166,7 @@ def test_a_disk_that_has_room_again_takes_what_was_kept(tiny_disk):
     ballast.unlink()
     for record in records[20:]:
         store.append(record)
+    assert store.close() is not None
     assert list(read_records(tiny_disk / "runs" / "one")) == records
 
 

@@ -210,7 +210,10 @@ def test_a_file_named_on_the_command_line_runs_wherever_it_is(project, write):
 
 def test_strict_markers_accept_tags(project, write):
     write(TWO)
-    project.makeini("[pytest]\naddopts = --strict-markers\nfilterwarnings = error")
+    project.makeini(
+        "[pytest]\naddopts = --strict-markers\nfilterwarnings = error\n"
+        "asyncio_default_fixture_loop_scope = function"
+    )
     project.runpytest_subprocess("--a2perf", "-m", "smoke").assert_outcomes(passed=5)
 
 

@@ -25,7 +25,7 @@ def _read_peak() -> float:
     """Return ``VmHWM``, the peak resident set since the last reset, in bytes."""
     descriptor = os.open("/proc/self/status", os.O_RDONLY)
     try:
-        status = os.read(descriptor, 4096)
+        status = os.read(descriptor, 1 << 14)
     finally:
         os.close(descriptor)
     begin = status.find(b"VmHWM:")
@@ -101,8 +101,7 @@ class MemoryMeter:
         if self._sampling and self._sampler is not None:
             self._sampler.remove(self._sample_children)
             self._sampling = False
-        if has_children():
-            self._sample_children()
+        self._sample_children()
         children = self._peak_of_children(quantity.value)
         if children is None:
             return {"memory.peak": quantity}
@@ -130,8 +129,9 @@ class MemoryMeter:
         )
 
     def _sample_children(self) -> None:
-        total = sum(map(resident, descendants()))
-        self._children_peak = max(self._children_peak, total)
+        if has_children():  # far cheaper than looking for them
+            total = sum(map(resident, descendants()))
+            self._children_peak = max(self._children_peak, total)
 
     def _peak_of_children(self, own_peak: float) -> Quantity | None:
         maxrss, seconds_of_cpu = _waited_children()

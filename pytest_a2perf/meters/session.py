@@ -88,12 +88,16 @@ class Window:
                 self._record.context.setdefault("meter_errors", {}).update(self.errors)
 
     def _stop(self) -> None:
-        while self._started:
-            meter = self._started.pop()
-            try:
-                self.readings.update(meter.stop())
-            except Exception as error:  # noqa: BLE001 - as above
-                self.errors[meter.name] = str(error)
+        try:
+            while self._started:
+                meter = self._started.pop()
+                try:
+                    self.readings.update(meter.stop())
+                except Exception as error:  # noqa: BLE001 - as above
+                    self.errors[meter.name] = str(error)
+        except BaseException:
+            self._stop()  # the others
+            raise
 
 
 class MeterSet:
@@ -197,10 +201,11 @@ class Instruments:
         visible_devices()
         self._find_rapl()
 
-    def meters(self, energy: EnergyOptions) -> MeterSet:
+    def meters(self, energy: EnergyOptions, target: str = "any") -> MeterSet:
         """Return new meters for one trial or one probe.
 
-        Time and memory are always read, GPUs wherever some are visible, and the processor as
+        Time and memory are always read, visible GPUs unless ``target`` is ``cpu`` (an idle GPU is
+        none of the trial's business), and the processor as
         ``energy.source`` says: ``auto`` takes RAPL if it can be read and the CPU-time model
         otherwise, ``nvml`` leaves the processor out, ``none`` leaves out all energy and GPUs.
 
@@ -208,16 +213,17 @@ class Instruments:
             MeterUnavailableError: a source that was asked for by name cannot be read.
             A2PerfError: CodeCarbon has no data on the country.
         """
-        meters: list[Meter] = []
+        meters = self._extra_meters()
+        gpus = target != "cpu"
         if energy.source != "none":
-            meters += self._processor(energy.source)
-            if energy.source == "nvml" or visible_devices():
+            # What is slowest to read comes first, lest it count as the work's CPU time.
+            if energy.source == "nvml" or (gpus and visible_devices()):
                 meters.append(NvmlMeter(sampler=self._sampler))
-        meters += self._extra_meters()
+            meters += self._processor(energy.source)
         meters += [MemoryMeter(self._sampler), TimeMeter()]
         return MeterSet(
             meters,
-            "+".join(device_names()) or "cpu",
+            ("+".join(device_names()) if gpus else "") or "cpu",
             carbon_intensity=self._intensity() if energy.source != "none" else None,
         )
 

@@ -5,7 +5,9 @@ Trials send datagrams to a loopback port; nobody waits, and a lost one does no h
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
 import threading
 import time
@@ -42,7 +44,9 @@ class ProgressLine:
     """
 
     def __init__(self, reporter: pytest.TerminalReporter) -> None:
-        self._reporter = reporter
+        # While a test runs, pytest sends what is written to stdout elsewhere; this is the terminal.
+        self._terminal = os.dup(reporter._tw._file.fileno())  # noqa: SLF001 - has no public name
+        self._width = reporter._tw.fullwidth - 1  # noqa: SLF001
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(_INTERVAL)
@@ -72,6 +76,7 @@ class ProgressLine:
         self._thread.join(timeout=2 * _INTERVAL)
         self._socket.close()
         self.clear()
+        os.close(self._terminal)
 
     def _listen(self) -> None:
         drawn = 0.0
@@ -94,9 +99,8 @@ class ProgressLine:
         parts = [text for text, since in self._texts.values() if now - since >= _SHOW_AFTER]
         if not parts:
             return
-        width = self._reporter._tw.fullwidth - 1  # noqa: SLF001 - the width has no public name
         line = " | ".join(parts)
-        line = line if len(line) <= width else line[: width - 3] + "..."
+        line = line if len(line) <= self._width else line[: self._width - 3] + "..."
         # Make room below, keep the column, draw there, and come back to where pytest writes.
         self._write(f"\x1bD\x1b[1A\x1b7\x1b[1B\r\x1b[2K{line}\x1b8")
         self._shown = True
@@ -107,4 +111,5 @@ class ProgressLine:
             self._write("\x1b[J")
 
     def _write(self, text: str) -> None:
-        self._reporter.write(text, flush=True)
+        with contextlib.suppress(OSError):
+            os.write(self._terminal, text.encode(errors="replace"))

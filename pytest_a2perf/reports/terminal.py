@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +19,7 @@ __all__ = ["write_summary"]
 
 _NAME = 38
 _VALUE = 22
+_INDENT = 14
 _COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow", "skip": "yellow"}
 
 
@@ -95,13 +97,19 @@ def _write_gates(
 ) -> None:
     if gates:
         reporter.write_line("  gates")
+    width = reporter._tw.fullwidth  # noqa: SLF001 - has no public name
     for gate, verdict in gates:
-        colour = {_COLOURS[verdict.name]: True}
-        reporter.write(f"    {verdict.name.upper():<9} ", **colour)
-        value = "" if verdict.estimate is None else f"  got {format_estimate(verdict.estimate)}"
-        _write(reporter, f"{gate.metric} {verdict.condition}{value}")
+        reporter.write(f"    {verdict.name.upper():<9} ", **{_COLOURS[verdict.name]: True})
+        line = f"{gate.metric} {verdict.condition}"
+        details = [] if verdict.estimate is None else [f"got {format_estimate(verdict.estimate)}"]
+        if details and _INDENT + len(line) + 2 + len(details[0]) <= width:
+            line += f"  {details.pop()}"
+        _write(reporter, line)
         if verdict.name != "pass":
-            _write(reporter, f"              {verdict.reason}")
+            details.append(verdict.reason)
+        for detail in details:
+            for part in textwrap.wrap(detail, width - _INDENT):
+                _write(reporter, " " * _INDENT + part)
 
 
 def _write(reporter: pytest.TerminalReporter, line: str) -> None:

@@ -46,7 +46,7 @@ def trial_of(request: pytest.FixtureRequest) -> Iterator[Trial]:
         nodeid=item.nodeid,
         root=Path(config.rootpath),
         folder=folder / "trials" / _file_name(item.nodeid),
-        meters=instruments.meters(planned.scenario.energy),
+        meters=instruments.meters(planned.scenario.energy, planned.scenario.target),
         worker=getattr(config, "workerinput", {}).get("workerid", "main"),
         on_progress=None if address is None else sender(address, item.nodeid),
     )
@@ -61,7 +61,9 @@ def planned_for(item: pytest.Item) -> PlannedTrial:
     planned = item.stash.get(PLANNED, None)
     if planned is None:
         name = re.sub(r"[^A-Za-z0-9_.+-]+", "_", item.name).strip("_")[:100] or "test"
-        scenario = Scenario.model_construct(name=name, domain="python", task=item.name)
+        scenario = Scenario.model_construct(
+            name=name, domain="python", task=item.name, target="any"
+        )
         planned = PlannedTrial(scenario, item.nodeid, 0, scenario_digest(scenario), from_file=False)
         item.stash[PLANNED] = planned
     return planned
@@ -70,7 +72,7 @@ def planned_for(item: pytest.Item) -> PlannedTrial:
 def energy_probe(config: pytest.Config, trial: Trial) -> EnergyProbe:
     """Make the energy probe of a trial."""
     instruments = _instruments(config)
-    probe = EnergyProbe(lambda: instruments.meters(trial.scenario.energy))
+    probe = EnergyProbe(lambda: instruments.meters(trial.scenario.energy, trial.scenario.target))
     trial.on_close(probe.flush)
     return probe
 

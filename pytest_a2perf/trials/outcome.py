@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from pytest_a2perf.agents.traceback import user_traceback
-from pytest_a2perf.errors import A2PerfError, AgentFailure, InfraError, TrialTimeout
+from pytest_a2perf.errors import (
+    A2PerfError,
+    AgentFailure,
+    InfraError,
+    MeterUnavailableError,
+    TrialTimeout,
+)
 from pytest_a2perf.runs.record import Outcome
 
 __all__ = ["describe", "error_json", "outcome_of"]
@@ -21,7 +27,7 @@ def outcome_of(error: BaseException | None, *, from_file: bool, phase: str) -> O
             return "success"
         case AgentFailure():
             return "failure"
-        case InfraError():
+        case InfraError() | MeterUnavailableError():
             return "infra"
         case TrialTimeout():
             return "timeout"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -110,17 +111,17 @@ class _Tracker:
         from codecarbon import OfflineEmissionsTracker
 
         _silence()
-        # allow_multiple_runs=False would take over pytest's signal handlers.
-        self._tracker: Any = OfflineEmissionsTracker(
-            country_iso_code=country,
-            tracking_mode="process",
-            log_level="critical",
-            output_methods=[],
-            save_to_file=False,
-            save_to_api=False,
-            save_to_logger=False,
-            allow_multiple_runs=True,
-        )
+        with warnings.catch_warnings():
+            # Its constructor swallows exceptions, also those that pytest makes of warnings, and
+            # would leave a tracker behind that is only half there.
+            warnings.simplefilter("ignore")
+            self._tracker: Any = OfflineEmissionsTracker(
+                country_iso_code=country,
+                tracking_mode="process",
+                log_level="critical",
+                output_methods=[],
+                allow_multiple_runs=True,  # False would take over pytest's signal handlers
+            )
         self._open: list[_Window] = []
         self.close(self.open())  # detects the hardware, outside anybody's window
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,7 @@ class NvmlMeter:
             self._add("memory.process", used, 1, sum)
 
 
+@cache
 def _sees_host_pids() -> bool:
     try:
         return str(Path("/proc/self/ns/pid").readlink()) == _ROOT_PID_NAMESPACE
