@@ -58,7 +58,8 @@ def test_it_fits_eighty_columns_in_any_encoding(project, write, monkeypatch, enc
     result = project.runpytest_subprocess("--a2perf")
     assert result.ret in (0, 1)
     start = next(i for i, line in enumerate(result.outlines) if "a2perf: 1 scenario" in line)
-    report = result.outlines[start : start + 40]
+    end = next(i for i, line in enumerate(result.outlines) if i > start and "=====" in line)
+    report = result.outlines[start:end]
     assert max(len(line) for line in report) <= 80
     assert ("±" in "".join(report)) == (encoding == "utf-8")
 

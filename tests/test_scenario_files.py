@@ -249,6 +249,7 @@ def test_the_schema_describes_what_the_models_accept(capsys):
 def test_the_schema_accepts_and_rejects_like_the_loader(tmp_path):
     jsonschema = pytest.importorskip("jsonschema")
     import tomllib
+
     from pytest_a2perf.scenarios.suites import suites_folder
 
     validator = jsonschema.Draft202012Validator(scenario_schema())

@@ -80,11 +80,16 @@ class Metric(Protocol):
         summary: one line for the documentation and the report.
     """
 
-    name: str
-    unit: str
-    direction: Direction
-    group: Group
-    summary: str
+    @property
+    def name(self) -> str: ...  # noqa: D102 - see the class
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+    @property
+    def direction(self) -> Direction: ...  # noqa: D102
+    @property
+    def group(self) -> Group: ...  # noqa: D102
+    @property
+    def summary(self) -> str: ...  # noqa: D102
 
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate over the trials of one scenario.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,9 +25,11 @@ def reported_metrics(records: Sequence[Record]) -> list[tuple[Metric, Estimate]]
     for name in report_metrics(records):
         metric = resolve(name)
         try:
-            found.append((metric, metric.estimate(records, Request())))
+            estimate = metric.estimate(records, Request())
         except UnsupportedSampleError:
             continue
+        if math.isfinite(estimate.value):
+            found.append((metric, estimate))
     return found
 
 

@@ -90,6 +90,14 @@ def _write_metrics(
         line = f"    {metric.name:<{_NAME}} {format_estimate(estimate):<{_VALUE}}"
         mark = "" if estimate.quality == "measured" else estimate.quality
         _write(reporter, f"{line} {mark}".rstrip())
+    sources = {
+        f"  {estimate.quality}: {estimate.source}"
+        for _, estimate in metrics
+        if estimate.quality != "measured"
+    }
+    for source in sorted(sources):
+        for part in textwrap.wrap(source, 76, initial_indent="  ", subsequent_indent="    "):
+            _write(reporter, part)
 
 
 def _write_gates(

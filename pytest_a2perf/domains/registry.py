@@ -1,0 +1,46 @@
+"""The domains by name: ours, those of installed packages, those that a conftest registers."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+from pytest_a2perf.domains.base import Domain
+from pytest_a2perf.errors import UnknownNameError
+from pytest_a2perf.suggest import did_you_mean
+
+__all__ = ["domain_names", "get_domain", "register_domain"]
+
+GROUP = "pytest_a2perf.domains"
+"""Entry points of this group give a domain, or a class of one."""
+
+_domains: dict[str, Domain] = {}
+
+
+def register_domain(domain: Domain) -> None:
+    """Register a domain under its name; a later one replaces an earlier one."""
+    _domains[domain.name] = domain
+
+
+def domain_names() -> list[str]:
+    """Return the names of all domains."""
+    return sorted({"gym", *_domains, *(point.name for point in entry_points(group=GROUP))})
+
+
+def get_domain(name: str) -> Domain:
+    """Return a domain, loading it first if an installed package provides it.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    if name not in _domains:
+        if name == "gym":
+            from pytest_a2perf.domains.gym.domain import GymDomain
+
+            register_domain(GymDomain())
+        else:
+            for point in entry_points(group=GROUP, name=name):
+                found = point.load()
+                _domains[name] = found() if isinstance(found, type) else found
+    if name not in _domains:
+        raise UnknownNameError(f"unknown domain {name!r}{did_you_mean(name, domain_names())}")
+    return _domains[name]
