@@ -22,8 +22,8 @@ def main() -> None:
         "Written by `python benchmarks/run.py`; each figure is a median over interleaved rounds",
         "against its peer in the same run. The machine is small and shared, so read ratios.",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, "
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores; {versions}.",
+        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.system()}",
+        f"{platform.machine()}, {os.cpu_count()} cores; {versions}.",
         "",
         "| what | measured | budget | detail |",
         "|---|---|---|---|",

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Generator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -165,7 +165,8 @@ class RunSession:
             longrepr = failure_text(gate, verdict)
         elif verdict.name == "skip":
             longrepr = (path, 0, f"Skipped: {verdict.reason}")
-        for when in ("call", "teardown"):
+        phases: tuple[Literal["call", "teardown"], ...] = ("call", "teardown")
+        for when in phases:
             call = when == "call"
             outcome = "failed" if failed else "skipped" if verdict.name == "skip" else "passed"
             report = pytest.TestReport(
@@ -174,7 +175,7 @@ class RunSession:
                 keywords={gate.metric: 1},
                 outcome=outcome if call else "passed",  # type: ignore[arg-type]
                 longrepr=longrepr if call else None,
-                when=when,  # type: ignore[arg-type]
+                when=when,
             )
             if call and verdict.name == "undecided" and self._options.undecided == "warn":
                 setattr(report, UNDECIDED, verdict.reason)

@@ -37,7 +37,7 @@ SCENARIO = """
         ("Hangs", "timeout = '0.5 s'\n    isolate = false", "timeout", "timeout of 500 ms"),
         ("Stuck", "timeout = '0.5 s'", "timeout", "killed"),
         ("Dies", "isolate = true", "error", "SIGSEGV"),
-        ("Missing", "", "error", "did you mean"),
+        ("Rigth", "", "error", "did you mean"),
     ],
 )
 def test_outcome(project, write, records, workers, agent, extra, outcome, message):
@@ -67,10 +67,10 @@ def test_the_traceback_is_the_users(project, write):
     result = project.runpytest_subprocess("--a2perf")
     result.stdout.fnmatch_lines(
         [
+            "ZeroDivisionError: from the agent",
             "*agents.py*in act",
             "*raise ZeroDivisionError*",
-            "ZeroDivisionError: from the agent",
-            "*scenarios/suite.toml:2: scenario 'first', agent 'agents:Crashes'",
+            "*scenarios/suite.toml:3: scenario 'first', agent 'agents:Crashes'",
         ]
     )
     assert "pytest_a2perf/" not in result.stdout.str()
@@ -178,6 +178,7 @@ def test_a_run_that_is_cut_off_keeps_its_records_and_can_be_resumed(
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # xdist ignores it
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

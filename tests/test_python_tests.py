@@ -102,7 +102,8 @@ def test_async_tests(project, records):
     assert [record.reported["tokens"].value for record in records()] == [12, 13]
 
 
-def test_statistics_of_pytest_benchmark_enter_the_record(project, records):
+def test_statistics_of_pytest_benchmark_enter_the_record(project, records, monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # it turns pytest-benchmark off
     project.makepyfile("""
         import pytest
         @pytest.mark.a2perf(seeds=1, gates={"benchmark.median": "<= 1 s"})

@@ -29,9 +29,7 @@ def parametrize_seeds(metafunc: pytest.Metafunc) -> None:
         scenario = scenario_of(mark, metafunc.definition.name)
     except ScenarioError as error:
         raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {error}") from None
-    for name in ("trial", SEED):
-        if name not in metafunc.fixturenames:
-            metafunc.fixturenames.append(name)
+    metafunc.fixturenames.append(SEED)
     metafunc.parametrize(SEED, scenario.seed_list, ids=str)
 
 
@@ -85,6 +83,8 @@ def plan_functions(items: list[Any], parent: pytest.Collector) -> list[Any]:
         scenario = scenarios[name]
         digest = scenario_digest(scenario)
         item.stash[PLANNED] = PlannedTrial(scenario, scenario_id, seed, digest, from_file=False)
+        if "trial" not in item.fixturenames:  # every marked test leaves a record
+            item.fixturenames.append("trial")
         for decorator in scenario_markers(scenario, item.config):
             item.add_marker(decorator)
         groups.setdefault(name, []).append(item)

@@ -49,12 +49,10 @@ def error_json(error: BaseException) -> dict[str, str]:
 
 
 def describe(error: BaseException) -> str:
-    """Say what went wrong: our message, then the frames of the user's code."""
-    if not _is_ours(error):
-        return user_traceback(error)
-    if error.__cause__ is None:
-        return str(error)
-    return f"{user_traceback(error.__cause__)}\n{error}"
+    """Say what went wrong in the first line, then show the frames of the user's code."""
+    cause = error.__cause__ if _is_ours(error) else error
+    head = str(error) if _is_ours(error) else f"{type(error).__name__}: {error}"
+    return head if cause is None else f"{head}\n\n{user_traceback(cause)}"
 
 
 def _is_ours(error: BaseException) -> bool:
