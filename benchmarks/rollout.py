@@ -48,7 +48,9 @@ def ours(env: gymnasium.Env[Any, Any]) -> float:
 
 def main() -> list[dict[str, object]]:
     env = gymnasium.make("CartPole-v1")
-    steps = sum(episode.length for episode in roll_out(env, adapt(policy, ""), seeds=SEEDS).episodes)
+    steps = sum(
+        episode.length for episode in roll_out(env, adapt(policy, ""), seeds=SEEDS).episodes
+    )
     times = interleave(ROUNDS, {"bare": lambda: bare(env), "ours": lambda: ours(env)})
     env.close()
     for name, values in times.items():

@@ -19,7 +19,7 @@ SUITE = """
     task = "CartPole-v1"
     agent = "agents:Right"
     seeds = 5
-    episodes = 3
+    episodes = 5
     [scenario.gates]
     "return.mean" = ">= 100"
     "return.cvar" = { min = 480, confidence = 0.95 }
@@ -38,7 +38,7 @@ def test_the_table_has_groups_intervals_units_and_sources(project, write):
             "  application",
             "    return.mean *",
             "  system",
-            "    latency.p95 * ± * ?s",
+            "    latency.p95 * ?s",
             "    memory.peak *MB",
             "    energy* ?J*modelled",
             "  reliability",

@@ -18,7 +18,7 @@ TWO = """
 
     [scenario.gates]
     "return.mean" = ">= 100"
-    "return.min" = { min = 50, confidence = 0.9 }
+    "return.median" = { min = 50, confidence = 0.9 }
 
     [[scenario]]
     name = "bad"
@@ -83,9 +83,9 @@ def test_scenarios_run_beside_testpaths(project, write):
 @pytest.mark.parametrize(
     ("arguments", "ids"),
     [
-        (["-k", "good"], ["good[0]", "good[1]", "good[2]", "good::return.mean", "good::return.min"]),
-        (["-m", "smoke and gym"], ["good[0]", "good[1]", "good[2]", "good::return.mean", "good::return.min"]),
-        (["-k", "return.min"], ["good[0]", "good[1]", "good[2]", "good::return.min"]),
+        (["-k", "good"], ["good[0]", "good[1]", "good[2]", "good::return.mean", "good::return.median"]),
+        (["-m", "smoke and gym"], ["good[0]", "good[1]", "good[2]", "good::return.mean", "good::return.median"]),
+        (["-k", "return.median"], ["good[0]", "good[1]", "good[2]", "good::return.median"]),
         (["scenarios/suite.toml::good[1]"], ["good[1]"]),
         (["scenarios/suite.toml::bad"], ["bad[7]", "bad[11]", "bad::return.mean"]),
         (["scenarios/suite.toml::bad::return.mean"], ["bad[7]", "bad[11]", "bad::return.mean"]),

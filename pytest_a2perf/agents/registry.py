@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
+import copy
 import inspect
-import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from pytest_a2perf.agents.base import Agent, AgentContext, AgentFactory
-from pytest_a2perf.errors import AgentError
+from pytest_a2perf.agents.adapt import AdaptedAgent, adapt
+from pytest_a2perf.agents.base import AgentContext, AgentFactory
+from pytest_a2perf.agents.imports import import_attribute
+from pytest_a2perf.errors import A2PerfError, AgentError
 from pytest_a2perf.suggest import did_you_mean
 
-__all__ = ["agent_names", "make_agent", "register_agent"]
+__all__ = ["agent_names", "make_agent", "make_agents", "register_agent"]
 
 GROUP = "pytest_a2perf.agents"
 """Entry points of this group give an `AgentFactory`."""
@@ -31,49 +32,80 @@ def agent_names() -> list[str]:
     """Return the names of all registered agents."""
     from pytest_a2perf.agents.builtin import BUILTIN
 
-    return sorted({*BUILTIN, *_registered, *(point.name for point in entry_points(group=GROUP))})
+    return sorted({*BUILTIN, *_registered, *entry_points(group=GROUP).names})
 
 
-def make_agent(spec: Any, context: AgentContext) -> Agent:
+def make_agent(spec: Any, context: AgentContext) -> AdaptedAgent:
     """Make an agent and get it ready for the environment.
 
     Args:
         spec: a registered name, ``prefix:text``, a path ending in ``.onnx`` or ``.zip``, an import
-            path ``module:attribute``, or an object.
+            path ``module:attribute``; or an object or a class.
         context: what the agent may need.
 
     Raises:
         AgentError: there is no such agent, or its code raised while it was made.
     """
-    made = _from_text(spec, context) if isinstance(spec, str) else spec
-    agent = _adapt(made, spec)
+    made = _from_text(spec, context) if isinstance(spec, str) else _construct(spec, context, spec)
+    agent = adapt(made, spec)
     agent.load(context.env)
     return agent
 
 
+def make_agents(spec: Any, context: AgentContext, count: int) -> list[AdaptedAgent]:
+    """Make as many agents as ``count`` sub-environments need: one will do without state.
+
+    Args:
+        spec: see `make_agent`; an object that has state is copied.
+        context: what the agents may need.
+        count: how many sub-environments there are.
+
+    Raises:
+        AgentError: see `make_agent`.
+    """
+    agents = [make_agent(spec, context)]
+    if agents[0].batched or not agents[0].stateful:
+        return agents
+    while len(agents) < count:
+        agent = make_agent(spec, context)
+        if agent.made is agents[0].made and callable(getattr(agent.made, "act", agent.made)):
+            agent = adapt(copy.deepcopy(agent.made), spec)
+        agents.append(agent)
+    return agents
+
+
 def _from_text(spec: str, context: AgentContext) -> Any:
-    name, _, rest = spec.partition(":")
+    name, colon, rest = spec.partition(":")
     factory = _factory(name)
     if factory is not None:
         return _guard(lambda: factory(rest, context), spec)
     suffix = Path(spec).suffix
-    if suffix in (".onnx", ".zip"):
-        path = context.root / spec
-        if not path.is_file():
-            raise AgentError(f"agent {spec!r}: there is no file {path}")
-        if suffix == ".onnx":
-            from pytest_a2perf.agents.onnx import OnnxAgent
-
-            return OnnxAgent(path, context)
-        from pytest_a2perf.agents.sb3 import Sb3Agent
-
-        return Sb3Agent(path, context)
+    if suffix in {".onnx", ".zip"}:
+        return _from_file(spec, suffix, context)
     if not rest:
         raise AgentError(
-            f"unknown agent {spec!r}{did_you_mean(spec, agent_names())} "
-            "(or write an import path 'module:attribute', or a .onnx or .zip file)"
+            f"unknown agent {spec!r}{did_you_mean(name, agent_names())} (an agent is one of these "
+            "names, an import path 'module:attribute', or a .onnx or .zip file)"
+            if not colon
+            else f"agent {spec!r}: expected an attribute after ':', as in 'module:attribute'"
         )
-    return _construct(_import(name, rest, context), context, spec)
+    return _construct(import_attribute(name, rest, context.root), context, spec)
+
+
+def _from_file(spec: str, suffix: str, context: AgentContext) -> Any:
+    path = context.root / spec
+    if not path.is_file():
+        others = [other.name for other in path.parent.glob(f"*{suffix}")]
+        raise AgentError(
+            f"agent {spec!r}: there is no file {path}{did_you_mean(path.name, others)}"
+        )
+    if suffix == ".onnx":
+        from pytest_a2perf.agents.onnx import OnnxAgent
+
+        return OnnxAgent(path, context)
+    from pytest_a2perf.agents.sb3 import Sb3Agent
+
+    return Sb3Agent(path, context)
 
 
 def _factory(name: str) -> AgentFactory | None:
@@ -83,94 +115,39 @@ def _factory(name: str) -> AgentFactory | None:
         if name in BUILTIN:
             return BUILTIN[name]
         for point in entry_points(group=GROUP, name=name):
-            _registered[name] = point.load()
+            _registered[name] = _guard(point.load, name)
     return _registered.get(name)
 
 
-def _import(module_name: str, attribute: str, context: AgentContext) -> Any:
-    """Import ``module:attribute``, with the project's folder importable.
-
-    The folder stays on the path: agents import their own modules late, too.
-    """
-    root = str(context.root)
-    if root not in sys.path:
-        sys.path.insert(0, root)
-    importlib.invalidate_caches()
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and module_name.startswith(error.name):
-            raise AgentError(
-                f"agent '{module_name}:{attribute}': there is no module {error.name!r} "
-                f"(looked in {root} and the installed packages)"
-            ) from None
-        raise AgentError(f"agent module {module_name!r} raised on import: {error}") from error
-    except Exception as error:
-        raise AgentError(f"agent module {module_name!r} raised on import: {error}") from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            names = [name for name in vars(found) if not name.startswith("_")]
-            raise AgentError(
-                f"agent '{module_name}:{attribute}': {module_name!r} has no {part!r}"
-                f"{did_you_mean(part, names)}"
-            )
-        found = getattr(found, part)
-    return found
-
-
-def _construct(found: Any, context: AgentContext, spec: str) -> Any:
+def _construct(found: Any, context: AgentContext, spec: object) -> Any:
+    """Instantiate a class; anything else is the agent itself."""
     if not isinstance(found, type):
-        if context.options:
+        if context.options and isinstance(spec, str):
             raise AgentError(f"agent {spec!r} is not a class, so it takes no agent_options")
         return found
     options = dict(context.options)
-    parameters = inspect.signature(found).parameters
+    try:
+        parameters = inspect.signature(found).parameters
+    except (TypeError, ValueError):  # written in C, without a signature
+        return _guard(lambda: found(**options), spec)
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in options:
+        if name not in parameters and not open_ended:
+            raise AgentError(
+                f"agent {spec!r} has no option {name!r}{did_you_mean(name, parameters)}"
+            )
     for name, value in (("env", context.env), ("seed", context.seed)):
-        if name in parameters and name not in options:
-            options[name] = value
+        if name in parameters:
+            options.setdefault(name, value)
     return _guard(lambda: found(**options), spec)
 
 
-def _guard(make: Callable[[], Any], spec: str) -> Any:
+def _guard(make: Callable[[], Any], spec: object) -> Any:
     try:
         return make()
-    except AgentError:
+    except A2PerfError:
         raise
     except Exception as error:
-        raise AgentError(f"agent {spec!r} could not be made: {error}") from error
-
-
-class _Adapter:
-    """Gives any kind of agent the whole interface, at the cost of one attribute lookup."""
-
-    def __init__(self, made: Any, act: Callable[[Any], Any]) -> None:
-        self.act = act
-        self.batched = bool(getattr(made, "batched", False))
-        self._reset = getattr(made, "reset", None)
-        self._load = getattr(made, "load", None)
-
-    def reset(self, seed: int) -> None:
-        if callable(self._reset):
-            self._reset(seed)
-
-    def load(self, env: Any) -> None:
-        if callable(self._load):
-            self._load(env)
-
-
-def _adapt(made: Any, spec: Any) -> Agent:
-    act = getattr(made, "act", None)
-    if callable(act):
-        return _Adapter(made, act)
-    predict = getattr(made, "predict", None)
-    if callable(predict):
-        adapter = _Adapter(made, lambda observation: predict(observation)[0])
-        adapter._reset = adapter._load = None  # noqa: SLF001 - models give these names other meanings
-        adapter.batched = True
-        return adapter
-    if callable(made):
-        return _Adapter(made, made)
-    raise AgentError(
-        f"agent {spec!r} is a {type(made).__name__}: expected a function of the observation, or an "
-        "object with act(observation)"
-    )
+        raise AgentError(
+            f"agent {spec!r} could not be made: {type(error).__name__}: {error}"
+        ) from error

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import traceback
 from pathlib import Path
 
 __all__ = ["user_traceback"]
 
-_OURS = str(Path(__file__).resolve().parent.parent)
-_FOREIGN = ("_pytest", "pluggy", "importlib", "gymnasium", "xdist", "execnet", "pytest")
+_MACHINERY = ("_pytest", "execnet", "importlib", "pluggy", "pytest", "xdist")
+_OURS = f"{Path(__file__).resolve().parent.parent}{os.sep}"
 
 
 def user_traceback(error: BaseException) -> str:
-    """Format an exception and its causes, leaving out frames of pytest, Gymnasium and ours.
+    """Format an exception and its causes without the frames that only led to the user's code.
 
-    Where nothing else is left, all frames stay.
+    Frames of pytest, of its plugins, of the import machinery, of Gymnasium and of this package are
+    left out. Where Gymnasium's are the only others, they stay.
     """
     shown = traceback.TracebackException.from_exception(error)
-    part: traceback.TracebackException | None = shown
-    while part is not None:
-        kept = [frame for frame in part.stack if _is_users(frame.filename)]
-        if kept:
-            part.stack = traceback.StackSummary.from_list(kept)
-        part = part.__cause__ or (None if part.__suppress_context__ else part.__context__)
+    machinery = (_OURS, "<frozen ", *_folders(*_MACHINERY))
+    _strip(shown, machinery, _folders("gymnasium"))
     return "".join(shown.format()).rstrip("\n")
 
 
-def _is_users(filename: str) -> bool:
-    if filename.startswith((_OURS, "<frozen importlib", "<frozen runpy")):
-        return False
-    parts = Path(filename).parts
-    return not any(name in parts for name in _FOREIGN)
+def _strip(
+    part: traceback.TracebackException, machinery: tuple[str, ...], library: tuple[str, ...]
+) -> None:
+    frames = [frame for frame in part.stack if not frame.filename.startswith(machinery)]
+    users = [frame for frame in frames if not frame.filename.startswith(library)]
+    kept = users or frames
+    # Without a stack the exception is formatted alone, without an empty heading.
+    part.stack = traceback.StackSummary.from_list(kept) if kept else None  # type: ignore[assignment]
+    context = None if part.__suppress_context__ else part.__context__
+    for other in (part.__cause__, context, *(part.exceptions or ())):
+        if other is not None:
+            _strip(other, machinery, library)
+
+
+def _folders(*packages: str) -> tuple[str, ...]:
+    """Return where packages lie: a user's own folder may well be called ``pytest``."""
+    files = (getattr(sys.modules.get(name), "__file__", None) for name in packages)
+    return tuple(f"{Path(file).parent}{os.sep}" for file in files if file)

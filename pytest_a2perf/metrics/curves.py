@@ -1,9 +1,10 @@
-"""Reliability during training: what A2Perf takes from Chan et al., on training curves.
+"""Reliability of training, from one learning curve per seed.
 
-Chan, Fishman, Canny, Korattikara, Guadarrama: "Measuring the Reliability of Reinforcement Learning
-Algorithms", ICLR 2020. Each function takes the curves of all seeds and returns one
-number in two definitions: ``default``, and ``a2perf`` with the quirks of A2Perf's code.
+After Chan et al., "Measuring the Reliability of Reinforcement Learning Algorithms" (ICLR 2020),
+each measure in two definitions: ``default``, and ``a2perf`` with the quirks of A2Perf's code.
 ``docs/metrics.md`` has the formulas side by side.
+
+All but the dispersion across runs come down to a statistic of values that each run contributes.
 """
 
 from __future__ import annotations
@@ -11,25 +12,48 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_a2perf.errors import UnsupportedSampleError
 from pytest_a2perf.metrics.base import Definition
-from pytest_a2perf.metrics.statistics import cvar, iqr
+from pytest_a2perf.metrics.evidence import Floats
+from pytest_a2perf.metrics.statistics import MEAN, Statistic, cvar, cvar_wants, iqr, statistic
 from pytest_a2perf.runs.record import Curve
 
 __all__ = [
-    "CURVE_METRICS", "dispersion_across_runs", "dispersion_within_runs", "long_term_risk",
-    "low_pass", "risk_across_runs", "short_term_risk",
+    "Contributions", "Run", "curve_range", "dispersion_within_runs", "long_term_risk", "low_pass",
+    "risk_across_runs", "runs_of", "short_term_risk",
 ]  # fmt: skip
 
-Floats = NDArray[np.float64]
 Run = tuple[Floats, Floats]
 """Steps and values of one seed, both of shape ``(n,)``."""
 
-_ORDER, _CUTOFF, _WINDOW, _PAD = 8, 0.01, 5, 27
+_ORDER, _CUTOFF, _WINDOW, _PAD, _SHORTEST = 8, 0.01, 5, 27, 10
+_LOWER_TAIL = statistic("cvar", "higher")
+_UPPER_TAIL = statistic("cvar", "lower")
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """A measure as a statistic of pooled values.
+
+    Attributes:
+        values: of each run; runs that are too short contribute nothing.
+        reduce: the statistic over all of them.
+        sign: -1 where the measure is the statistic's negative.
+        note: what the runs do not support.
+    """
+
+    values: list[Floats]
+    reduce: Statistic
+    sign: float = 1.0
+    note: str = ""
+
+
+Measure = Callable[[Sequence[Run], Definition], Contributions]
 
 
 def runs_of(curves: Sequence[Curve]) -> list[Run]:
@@ -43,125 +67,133 @@ def runs_of(curves: Sequence[Curve]) -> list[Run]:
 
 
 def low_pass(values: Floats, definition: Definition = "default") -> Floats:
-    """Smooth a curve: zero-phase Butterworth, order 8, normalised cutoff 0.01.
+    """Smooth curves along the last axis: zero-phase Butterworth, order 8, normalised cutoff 0.01.
 
     A2Perf filters in transfer-function form, which at this order has a gain of 0.9929 per pass at
-    zero frequency; second-order sections have 1.
+    zero frequency; second-order sections have 1. Besides, a cutoff of 0.01 spans 200 points: on
+    curves shorter than some 300 the filter's transients are larger than the curve. The default
+    raises the cutoff to ``10 / n``, at most 0.5, and leaves fewer than 10 points alone.
     """
     from scipy import signal
 
-    pad = min(len(values) - 1, _PAD)
+    n = values.shape[-1]
+    if definition == "default":
+        if n < _SHORTEST:
+            return values
+        return np.asarray(
+            signal.sosfiltfilt(_sections(_cutoff(n)), values, padlen=min(n - 1, _PAD))
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SciPy warns of the ill-conditioned form, rightly
-        if definition == "a2perf":
-            b, a = signal.butter(_ORDER, _CUTOFF)
-            return np.asarray(signal.filtfilt(b, a, values, padlen=pad))
-        sections = signal.butter(_ORDER, _CUTOFF, output="sos")
-        return np.asarray(signal.sosfiltfilt(sections, values, padlen=pad))
+        b, a = signal.butter(_ORDER, _CUTOFF)
+        return np.asarray(signal.filtfilt(b, a, values, padlen=min(n - 1, _PAD)))
 
 
-def dispersion_across_runs(runs: Sequence[Run], definition: Definition) -> float:
-    """Mean over steps of the interquartile range over seeds of the low-passed curves."""
-    smooth = [(steps, low_pass(values, definition)) for steps, values in runs]
-    if definition == "a2perf":
-        at_step: dict[float, list[float]] = {}
-        for steps, values in smooth:
-            for step, value in zip(steps.tolist(), values.tolist(), strict=True):
-                at_step.setdefault(step, []).append(value)
-        ranges = [float(iqr(np.array(v)[None, :])[0]) for v in at_step.values() if len(v) > 2]
-        ranges = [value for value in ranges if value]  # A2Perf drops ranges of exactly zero
-        return _mean(ranges, "no step has more than 2 seeds whose returns differ")
-    if len(runs) < 3:
-        raise UnsupportedSampleError(f"needs the curves of 3 seeds, there are {len(runs)}")
-    return float(iqr(_on_common_grid(smooth).T).mean())
+def _cutoff(n: int) -> float:
+    return min(max(_CUTOFF, 10 / n), 0.5)
 
 
-def dispersion_within_runs(runs: Sequence[Run], definition: Definition) -> float:
+@lru_cache(maxsize=64)
+def _sections(cutoff: float) -> Floats:
+    from scipy import signal
+
+    return np.asarray(signal.butter(_ORDER, cutoff, output="sos"))
+
+
+def dispersion_within_runs(runs: Sequence[Run], definition: Definition) -> Contributions:
     """Mean interquartile range of a curve's changes in windows of five steps.
 
-    A2Perf slides the window over the steps counted from zero and pools the windows of all seeds; the
-    default slides it over the changes themselves and averages over seeds.
+    A2Perf slides the window over the steps counted from zero and pools the windows of all seeds;
+    the default slides it over the changes themselves and averages over seeds.
     """
-    per_run: list[float] = []
-    for steps, values in runs:
-        if len(steps) < 3:
-            continue
-        spacing = float(np.median(np.diff(steps)))
-        changes = np.diff(values)
-        if definition == "a2perf":
-            per_run += _a2perf_windows(steps, changes, spacing)
-            continue
-        changes = changes * spacing / np.diff(steps)  # an uneven log is no instability
-        windows = np.lib.stride_tricks.sliding_window_view(changes, min(_WINDOW, len(changes)))
-        per_run.append(float(iqr(windows).mean()))
-    return _mean(per_run, "no curve has two changes in a window")
+    if definition == "a2perf":
+        windows = [_a2perf_windows(*run) for run in runs]
+        return Contributions([ranges for ranges in windows if ranges.size], MEAN)
+    per_run = []
+    for run in runs:
+        changes = _rates(run)
+        if changes.size >= 2:
+            width = min(_WINDOW, changes.size)
+            sliding = np.lib.stride_tricks.sliding_window_view(changes, width)
+            low, high = np.quantile(sliding, [0.25, 0.75], axis=-1)
+            per_run.append(np.array([(high - low).mean()]))
+    return Contributions(per_run, MEAN)
 
 
-def _a2perf_windows(steps: Floats, changes: Floats, spacing: float) -> list[float]:
-    """Return the interquartile range of each of A2Perf's windows of one run."""
-    width = int(_WINDOW * spacing)
+def _rates(run: Run) -> Floats:
+    """Return the changes of a curve per median step spacing: an uneven log is no instability."""
+    steps, values = run
+    spacing = np.diff(steps)
+    return np.diff(values) * (np.median(spacing) / spacing) if spacing.size else spacing
+
+
+def _a2perf_windows(steps: Floats, values: Floats) -> Floats:
+    """Return the interquartile range of each of A2Perf's windows of one run.
+
+    Raises:
+        UnsupportedSampleError: where A2Perf's ``range`` fails: a single point, or steps closer
+            than 1.
+    """
+    spacing = float(np.median(np.diff(steps))) if steps.size > 1 else 0.0
+    if spacing < 1:
+        raise UnsupportedSampleError("A2Perf's windows need two points and a spacing of at least 1")
+    changes, width = np.diff(values), int(_WINDOW * spacing)
     ranges = []
-    for centre in range(math.ceil(width / 2), math.ceil(steps[-1]), max(int(spacing), 1)):
+    for centre in range(math.ceil(width / 2), math.ceil(steps[-1]), int(spacing)):
         low, high = math.ceil(centre - width / 2), math.floor(centre + width / 2)
         inside = changes[(steps[1:] >= low) & (steps[1:] <= high)]
         if inside.size >= 2:
-            ranges.append(float(iqr(inside[None, :])[0]))
-    return ranges
+            ranges.append(iqr(inside))
+    return np.array(ranges)
 
 
-def short_term_risk(runs: Sequence[Run], definition: Definition) -> float:
-    """Mean of the worst 5 % of drops from one step to the next, as a positive number."""
-    changes = [np.diff(values) for _, values in runs if len(values) > 1]
-    if not changes:
-        raise UnsupportedSampleError("no curve has two points")
+def short_term_risk(runs: Sequence[Run], definition: Definition) -> Contributions:
+    """Mean of the worst 5 % of changes from one step to the next, as a positive number for drops.
+
+    A2Perf pools the changes of all seeds; the default averages over seeds.
+    """
     if definition == "a2perf":
-        return -float(cvar(np.concatenate(changes)[None, :])[0])
-    return -float(np.mean([float(cvar(change[None, :])[0]) for change in changes]))
+        changes = [np.diff(values) for _, values in runs if values.size > 1]
+        return Contributions(changes, _LOWER_TAIL, sign=-1.0)
+    rates = [rates for rates in map(_rates, runs) if rates.size]
+    return _per_run(rates, upper=False, sign=-1.0)
 
 
-def long_term_risk(runs: Sequence[Run], definition: Definition) -> float:
-    """Mean of the worst 5 % of drawdowns from the best return so far."""
+def long_term_risk(runs: Sequence[Run], definition: Definition) -> Contributions:
+    """Mean of the worst 5 % of drawdowns from the best return so far.
+
+    A2Perf pools the drawdowns of all seeds; the default averages over seeds.
+    """
     drawdowns = [np.maximum.accumulate(values) - values for _, values in runs]
-    if not drawdowns:
-        raise UnsupportedSampleError("there is no curve")
     if definition == "a2perf":
-        return float(cvar(np.concatenate(drawdowns)[None, :], upper=True)[0])
-    return float(np.mean([float(cvar(drawdown[None, :], upper=True)[0]) for drawdown in drawdowns]))
+        return Contributions(drawdowns, _UPPER_TAIL)
+    return _per_run(drawdowns, upper=True, sign=1.0)
 
 
-def risk_across_runs(runs: Sequence[Run], definition: Definition) -> float:
+def _per_run(values: Sequence[Floats], *, upper: bool, sign: float) -> Contributions:
+    tails = [np.array([cvar(of_run, upper=upper)]) for of_run in values]
+    shortest = min(map(len, values), default=0)
+    few = shortest < cvar_wants(0.05)
+    note = f"the worst of {shortest} steps is one step" if few and tails else ""
+    return Contributions(tails, MEAN, sign, note)
+
+
+def risk_across_runs(runs: Sequence[Run], definition: Definition) -> Contributions:
     """Mean of the worst 5 % of final returns over seeds.
 
     A2Perf takes the last raw value of a curve; the default takes its smoothed end.
     """
-    if not runs:
-        raise UnsupportedSampleError("there is no curve")
-    ends = [values[-1] if definition == "a2perf" else low_pass(values)[-1] for _, values in runs]
-    return float(cvar(np.array(ends)[None, :])[0])
+    smooth = (lambda values: values) if definition == "a2perf" else low_pass
+    return Contributions([smooth(values)[-1:] for _, values in runs], _LOWER_TAIL)
 
 
-def _on_common_grid(runs: Sequence[Run]) -> Floats:
-    """Interpolate curves to the steps that all of them cover, shape ``(seeds, steps)``."""
-    first = max(float(steps[0]) for steps, _ in runs)
-    last = min(float(steps[-1]) for steps, _ in runs)
-    grid = max((steps for steps, _ in runs), key=len)
-    grid = grid[(grid >= first) & (grid <= last)]
-    if not grid.size:
-        raise UnsupportedSampleError("the curves have no steps in common")
-    return np.stack([np.interp(grid, steps, values) for steps, values in runs])
+def curve_range(runs: Sequence[Run]) -> float:
+    """Return the mean over runs of the 95 % quantile of a curve less its start (Chan et al.).
 
-
-def _mean(values: Sequence[float], problem: str) -> float:
-    if not values:
-        raise UnsupportedSampleError(problem)
-    return float(np.mean(values))
-
-
-CURVE_METRICS: dict[str, tuple[Callable[[Sequence[Run], Definition], float], str]] = {
-    "dispersion_across_runs": (dispersion_across_runs, "spread over seeds of smoothed returns"),
-    "dispersion_within_runs": (dispersion_within_runs, "spread of a curve's changes in 5 steps"),
-    "short_term_risk": (short_term_risk, "mean of the worst 5 % of drops between steps"),
-    "long_term_risk": (long_term_risk, "mean of the worst 5 % of drawdowns"),
-    "risk_across_runs": (risk_across_runs, "mean of the worst 5 % of final returns"),
-}
-"""Name -> function and summary."""
+    Raises:
+        UnsupportedSampleError: the curves do not rise, so nothing can be expressed in their range.
+    """
+    size = float(np.mean([np.quantile(values, 0.95) - values[0] for _, values in runs]))
+    if size <= 0:
+        raise UnsupportedSampleError("the curves do not rise above their start")
+    return size

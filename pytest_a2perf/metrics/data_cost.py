@@ -1,15 +1,26 @@
 """Data cost: the energy that went into the data a policy was trained on.
 
 A2Perf (paper, section 3): the data cost is the mean energy of training the policies that generated
-the data set; the total energy of an offline method is its own training energy plus the data cost.
-The code scales each checkpoint by its progress; both are here.
+the data set; the total energy of an offline method is its own training energy plus the data cost,
+which is 0 for a method that needs no data. A2Perf's code scales each checkpoint by its progress;
+both are here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-__all__ = ["checkpoint_data_cost", "data_cost"]
+import numpy as np
+
+from pytest_a2perf.errors import UnsupportedSampleError
+from pytest_a2perf.metrics.base import Direction, Estimate, Group, Request
+from pytest_a2perf.metrics.evidence import finite, usable, with_sources
+from pytest_a2perf.metrics.pooled import estimate_pooled
+from pytest_a2perf.metrics.statistics import MEAN
+from pytest_a2perf.runs.record import Record
+
+__all__ = ["TotalWithDataMetric", "checkpoint_data_cost", "data_cost"]
 
 
 def data_cost(training_energies: Sequence[float]) -> float:
@@ -35,3 +46,32 @@ def checkpoint_data_cost(total_energy: float, checkpoints: Sequence[int], last: 
     if not checkpoints or last <= 0 or max(checkpoints) > last or min(checkpoints) < 0:
         raise ValueError(f"expected checkpoints from 0 to {last}, got {list(checkpoints)!r}")
     return total_energy * sum(checkpoints) / len(checkpoints) / last
+
+
+@dataclass(frozen=True)
+class TotalWithDataMetric:
+    """``energy.total_with_data``: a training's own energy plus its data cost, mean over trials."""
+
+    name: str = "energy.total_with_data"
+    unit: str = "J"
+    direction: Direction = "lower"
+    group: Group = "data cost"
+    summary: str = "energy of a trial plus the cost of its data"
+
+    def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
+        """Estimate it; see `Metric.estimate`. A trial that reports no data cost has none."""
+        trials, readings, free = [], [], 0
+        for record in usable(records):
+            energy, cost = finite(record.quantities, "energy"), finite(record.reported, "data_cost")
+            if energy is None:
+                continue
+            free += cost is None
+            readings += [energy] if cost is None else [energy, cost]
+            trials.append(np.array([energy.value + (0.0 if cost is None else cost.value)]))
+        if not trials:
+            raise UnsupportedSampleError(f"{self.name}: no trial has energy")
+        estimate = estimate_pooled(self.name, trials, MEAN, request, unit=self.unit)
+        if free:
+            note = f"{free} of {len(trials)} trials report no data cost"
+            estimate = replace(estimate, note=note)
+        return with_sources(estimate, readings)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_a2perf.errors import UnknownNameError, UnsupportedSampleError
 from pytest_a2perf.metrics.base import Direction, Estimate, Group, Metric, Request
-from pytest_a2perf.metrics.intervals import quantile_interval, resamples
+from pytest_a2perf.metrics.evidence import Floats, usable, with_interval
+from pytest_a2perf.metrics.intervals import quantile_interval, weights
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.suggest import did_you_mean
 
@@ -19,9 +19,10 @@ __all__ = ["GeneralizationFamily", "GeneralizationMetric"]
 
 @dataclass(frozen=True)
 class GeneralizationMetric:
-    """A task's return is the mean over all its episodes; tasks are summed, as A2Perf reports them,
-    or averaged.
-    """  # noqa: D205 - one sentence
+    """The return over tasks, each task's return being the mean over all its episodes.
+
+    Tasks are averaged, or summed as A2Perf reports them.
+    """
 
     name: str
     summary: str
@@ -32,31 +33,30 @@ class GeneralizationMetric:
 
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate it; see `Metric.estimate`."""
-        tasks = sorted({episode.task for record in records for episode in record.episodes})
+        trials = [record for record in usable(records) if record.episodes]
+        tasks = sorted({episode.task for record in trials for episode in record.episodes})
         if not tasks:
             raise UnsupportedSampleError(f"{self.name}: no trial has episodes")
-        trials = [record for record in records if record.episodes]
+        column = {task: i for i, task in enumerate(tasks)}
         totals = np.zeros((len(trials), len(tasks)))
         counts = np.zeros_like(totals)
         for row, record in enumerate(trials):
             for episode in record.episodes:
-                column = tasks.index(episode.task)
-                totals[row, column] += episode.total
-                counts[row, column] += 1
+                totals[row, column[episode.task]] += episode.total
+                counts[row, column[episode.task]] += 1
         value = float(self._combine(totals.sum(axis=0), counts.sum(axis=0)))
         note = f"{len(tasks)} tasks" if len(tasks) > 1 else "only one task"
         estimate = Estimate(value, confidence=request.confidence, n=len(trials), note=note)
         if len(trials) < 2:
             return estimate
-        index = resamples(len(trials), totals.size, self.name)
-        values = self._combine(totals[index].sum(axis=1), counts[index].sum(axis=1))
-        low, high = quantile_interval(values, request.confidence, len(trials))
-        return replace(estimate, low=min(low, value), high=max(high, value), method="bootstrap")
+        drawn = weights(len(trials), totals.size, self.name)
+        bounds = quantile_interval(
+            self._combine(drawn @ totals, drawn @ counts), request.confidence, len(trials)
+        )
+        return with_interval(estimate, bounds, "bootstrap")
 
-    def _combine(
-        self, totals: NDArray[np.float64], counts: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        with np.errstate(invalid="ignore", divide="ignore"):
+    def _combine(self, totals: Floats, counts: Floats) -> Floats:
+        with np.errstate(invalid="ignore"):  # a resample may miss a task; then it is undefined
             means = totals / counts
         return np.asarray(means.mean(axis=-1) if self.average else means.sum(axis=-1))
 
@@ -80,5 +80,5 @@ class GeneralizationFamily:
             )
         how = "summed over" if suffix == "sum" else "averaged over"
         return GeneralizationMetric(
-            f"generalization.{suffix}", f"mean return of each task, {how} tasks", suffix == "mean"
+            f"generalization.{suffix}", f"mean return of a task, {how} tasks", suffix == "mean"
         )

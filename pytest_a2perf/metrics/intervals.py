@@ -1,4 +1,4 @@
-"""Intervals: bootstrap over trials for anything, exact and score intervals for rates.
+"""Intervals: bootstrap over trials for anything, score and exact intervals for rates.
 
 Trials are the independent observations; the episodes and steps of one trial are not independent of
 each other, so whole trials are resampled.
@@ -14,14 +14,18 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_a2perf.metrics.evidence import Floats
+
 __all__ = [
     "bootstrap", "clopper_pearson", "effective_size", "expanded_tail", "quantile_interval",
-    "resamples", "wilson",
+    "rate_interval", "resamples", "weights", "wilson",
 ]  # fmt: skip
 
-Floats = NDArray[np.float64]
-RESAMPLES = 2000
-_ELEMENTS = 20_000_000
+_MOST, _FEWEST = 2000, 400
+_ELEMENTS = 4_000_000
+_BLOCK = 1_000_000
+_BUNDLES = 1000
+_ENOUGH = 5
 
 
 def expanded_tail(confidence: float, n: int) -> float:
@@ -31,11 +35,13 @@ def expanded_tail(confidence: float, n: int) -> float:
     ("What Teachers Should Know About the Bootstrap", 2015) widens it to the t interval:
     ``alpha' / 2 = Phi(-sqrt(n / (n - 1)) * t[1 - alpha / 2, n - 1])``.
     """
+    return NormalDist().cdf(-math.sqrt(n / (n - 1)) * _student(confidence, n - 1))
+
+
+def _student(confidence: float, freedom: float) -> float:
     from scipy.special import stdtrit
 
-    tail = (1 - confidence) / 2
-    t = float(stdtrit(n - 1, 1 - tail))
-    return NormalDist().cdf(-math.sqrt(n / (n - 1)) * t)
+    return float(stdtrit(freedom, 0.5 + confidence / 2))
 
 
 def resamples(n: int, size: int, key: str) -> NDArray[np.int64]:
@@ -43,51 +49,76 @@ def resamples(n: int, size: int, key: str) -> NDArray[np.int64]:
 
     Args:
         n: trials.
-        size: elements that one resample touches; large data get fewer resamples, at least 200.
-        key: seeds the generator, so that a verdict does not change when it is computed again.
+        size: elements that one resample touches; large data get fewer resamples, at least 400.
+        key: with ``n`` it seeds the generator, so that a verdict is the same when computed again.
     """
-    count = int(np.clip(_ELEMENTS // max(size, 1), 200, RESAMPLES))
+    count = int(np.clip(_ELEMENTS // max(size, 1), _FEWEST, _MOST))
     rng = np.random.default_rng(zlib.crc32(f"{key}/{n}".encode()))
     return rng.integers(0, n, size=(count, n))
 
 
+def weights(n: int, size: int, key: str) -> Floats:
+    """Return how often each trial is drawn in each of `resamples`, shape ``(B, n)``.
+
+    Of more than 1,000 trials, bundles of neighbours are drawn instead of single ones: the bundles
+    are independent and many, so the interval is the same, and drawing is what costs.
+    """
+    bundles = min(n, _BUNDLES)
+    index = resamples(bundles, size, key)
+    flat = index + np.arange(len(index))[:, None] * bundles
+    drawn = np.bincount(flat.ravel(), minlength=index.size).reshape(index.shape).astype(float)
+    return drawn if bundles == n else drawn[:, np.arange(n) * bundles // n]
+
+
 def bootstrap(
-    trials: Sequence[Floats], statistic: Callable[[Floats], Floats], *, confidence: float, key: str
+    trials: Sequence[Floats],
+    statistic: Callable[[Floats, Floats], Floats],
+    *,
+    confidence: float,
+    key: str,
 ) -> tuple[float, float]:
     """Return the expanded percentile interval of a statistic of pooled values.
 
     Args:
         trials: the values of each trial; at least two trials.
-        statistic: maps shape ``(B, m)`` to ``(B,)``, working on the last axis.
+        statistic: of resamples, see `pytest_a2perf.metrics.weighted`.
         confidence: of the two-sided interval.
         key: see `resamples`.
     """
     n = len(trials)
-    lengths = {len(values) for values in trials}
-    index = resamples(n, sum(map(len, trials)), key)
-    if len(lengths) == 1:
-        table = np.stack(trials)
-        block = max(1, _ELEMENTS // (10 * table.size))
-        parts = [
-            statistic(table[index[start : start + block]].reshape(-1, table.size))
-            for start in range(0, len(index), block)
-        ]
-        values = np.concatenate(parts)
-    else:
-        values = np.concatenate(
-            [statistic(np.concatenate([trials[i] for i in row])[None, :]) for row in index]
-        )
-    return quantile_interval(values, confidence, n)
+    values = np.concatenate(trials)
+    order = np.argsort(values, kind="stable")
+    owner = np.repeat(np.arange(n), [len(trial) for trial in trials])[order]
+    values = values[order]
+    drawn = weights(n, values.size, key)
+    block = max(1, _BLOCK // values.size)
+    parts = [
+        statistic(values, drawn[start : start + block][:, owner])
+        for start in range(0, len(drawn), block)
+    ]
+    return quantile_interval(np.concatenate(parts), confidence, n)
 
 
 def quantile_interval(values: Floats, confidence: float, n: int) -> tuple[float, float]:
-    """Return the expanded percentile interval from the bootstrap distribution of a statistic."""
-    values = values[np.isfinite(values)]
+    """Return the interval from the bootstrap distribution of a statistic over ``n`` trials.
+
+    That is the expanded percentile interval. Resamples of fewer than 5 trials cannot reach far
+    enough for it; there it is the t interval with the distribution's standard deviation.
+    Resamples in which the statistic is undefined (NaN) are left out; infinite ones count, since a
+    ratio whose divisor may be zero has no finite bound.
+    """
+    values = values[~np.isnan(values)]
     if values.size == 0:
         return math.nan, math.nan
+    if n < _ENOUGH and bool(np.isfinite(values).all()):
+        error = float(values.std()) * math.sqrt(n / (n - 1))
+        centre, reach = float(values.mean()), _student(confidence, n - 1) * error
+        return centre - reach, centre + reach
     tail = expanded_tail(confidence, n)
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
+    return (
+        float(np.quantile(values, tail, method="lower")),
+        float(np.quantile(values, 1 - tail, method="higher")),
+    )
 
 
 def wilson(successes: float, n: float, confidence: float) -> tuple[float, float]:
@@ -113,25 +144,51 @@ def clopper_pearson(successes: float, n: float, confidence: float) -> tuple[floa
     return low, high
 
 
-def effective_size(successes: Floats, attempts: Floats) -> float:
+def effective_size(successes: Floats, attempts: Floats, confidence: float = 0.95) -> float:
     """Return how many independent attempts a clustered sample is worth.
 
     Attempts of one trial share its seed. The design effect is the ratio of the rate's variance
     over clusters to the binomial one (Rao and Scott, "A Simple Method for the Analysis of
-    Clustered Binary Data", 1992). Where all attempts agree it cannot be estimated, and each trial
-    counts once.
+    Clustered Binary Data", 1992); with few clusters it is itself uncertain, for which the size is
+    scaled by the squared ratio of t quantiles (Korn and Graubard, "Confidence Intervals for
+    Proportions With Small Expected Number of Positive Counts", 1998). Where all attempts agree it
+    cannot be estimated, and attempts of a trial are taken to be copies: Kish's
+    ``sum(attempts)^2 / sum(attempts^2)``, the number of trials where they are equally long. That is
+    also the least it can be.
 
     Args:
         successes: of each trial, shape ``(n,)``.
-        attempts: of each trial, shape ``(n,)``.
+        attempts: of each trial, shape ``(n,)``, positive.
+        confidence: of the interval it is meant for.
     """
     n, total = len(attempts), float(attempts.sum())
     if attempts.max() <= 1:
         return total
+    copies = total**2 / float(np.square(attempts).sum())
     rate = float(successes.sum()) / total
     if n < 2 or rate in (0.0, 1.0):
-        return float(n)
+        return copies
     residuals = successes - rate * attempts
     variance = n / (n - 1) * float(np.square(residuals).sum()) / total**2
     binomial = rate * (1 - rate) / total
-    return float(np.clip(total * binomial / variance if variance > 0 else total, n, total))
+    size = total * min(binomial / variance, 1.0) if variance > 0 else total
+    size *= (_student(confidence, total - 1) / _student(confidence, n - 1)) ** 2
+    return float(np.clip(size, copies, total))
+
+
+def rate_interval(
+    successes: Floats, attempts: Floats, confidence: float, *, exact: bool
+) -> tuple[tuple[float, float], str]:
+    """Return the interval of a rate over clustered attempts, and the name of its method.
+
+    Args:
+        successes: of each trial, shape ``(n,)``.
+        attempts: of each trial, shape ``(n,)``, positive.
+        confidence: of the two-sided interval.
+        exact: Clopper-Pearson instead of Wilson.
+    """
+    size = effective_size(successes, attempts, confidence)
+    hits = size * (float(successes.sum()) / float(attempts.sum()))
+    if exact:
+        return clopper_pearson(hits, size, confidence), "clopper-pearson"
+    return wilson(hits, size, confidence), "wilson"

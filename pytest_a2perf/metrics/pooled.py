@@ -1,30 +1,94 @@
-"""Metrics of pooled values: returns, lengths, and whatever the meters read of each trial."""
+"""Metrics of pooled values: returns, lengths, and whatever was read or reported of each trial."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_a2perf.errors import UnknownNameError, UnsupportedSampleError
 from pytest_a2perf.metrics.base import Direction, Estimate, Group, Metric, Request
+from pytest_a2perf.metrics.evidence import (
+    Floats,
+    common_unit,
+    finite,
+    usable,
+    with_interval,
+    with_sources,
+)
 from pytest_a2perf.metrics.intervals import bootstrap
 from pytest_a2perf.metrics.statistics import NAMES, Statistic, statistic
-from pytest_a2perf.quantities import Quantity, worst_quality
+from pytest_a2perf.quantities import Quantity
 from pytest_a2perf.runs.record import Record
 
-__all__ = ["PooledFamily", "PooledMetric", "QuantityFamily", "joined_source"]
+__all__ = ["Extract", "PooledFamily", "PooledMetric", "estimate_pooled", "lengths", "returns"]
 
-Floats = NDArray[np.float64]
 Extract = Callable[[Record], "tuple[Floats, Quantity | None]"]
+"""Takes the values out of a record, and the reading they come from, if it was one."""
+
+_NOTHING = np.empty(0)
+
+
+def returns(record: Record) -> tuple[Floats, None]:
+    """Extract the returns of the episodes."""
+    return np.array([episode.total for episode in record.episodes], dtype=float), None
+
+
+def lengths(record: Record) -> tuple[Floats, None]:
+    """Extract the lengths of the episodes."""
+    return np.array([episode.length for episode in record.episodes], dtype=float), None
+
+
+def quantity(name: str) -> Extract:
+    """Return the extraction of a meter's reading, one value a trial."""
+    return lambda record: _single(finite(record.quantities, name))
+
+
+def reported(name: str) -> Extract:
+    """Return the extraction of a reported number, one value a trial."""
+    return lambda record: _single(finite(record.reported, name))
+
+
+def _single(reading: Quantity | None) -> tuple[Floats, Quantity | None]:
+    return (_NOTHING, None) if reading is None else (np.array([reading.value]), reading)
+
+
+def estimate_pooled(
+    name: str, trials: Sequence[Floats], reduce: Statistic, request: Request, *, unit: str = ""
+) -> Estimate:
+    """Estimate a statistic of the values of all trials, with a bootstrap interval over trials.
+
+    Args:
+        name: of the metric, for messages and the generator's seed.
+        trials: the values of each trial, none of them empty.
+        reduce: the statistic.
+        request: see `Request`.
+        unit: of the values.
+
+    Raises:
+        UnsupportedSampleError: there are too few values.
+    """
+    count = sum(map(len, trials))
+    if count < reduce.needs:
+        there = "there is 1" if count == 1 else f"there are {count}"
+        needs = f"{reduce.needs} value{'s' * (reduce.needs > 1)}"
+        raise UnsupportedSampleError(f"{name} needs {needs}, {there}")
+    with np.errstate(invalid="ignore"):  # infinite returns make NaN, which no gate passes
+        value = reduce.function(np.concatenate(trials))
+    estimate = Estimate(
+        value, unit, confidence=request.confidence, n=len(trials), note=reduce.note(count)
+    )
+    if len(trials) < 2 or count < reduce.wants or reduce.resampled is None:
+        return estimate
+    with np.errstate(invalid="ignore"):
+        bounds = bootstrap(trials, reduce.resampled, confidence=request.confidence, key=name)
+    return with_interval(estimate, bounds, "bootstrap")
 
 
 @dataclass(frozen=True)
 class PooledMetric:
-    """A statistic of the values of all trials, with a bootstrap interval over trials."""
+    """A statistic of the values of all trials; see `Metric` and `estimate_pooled`."""
 
     name: str
     unit: str
@@ -36,48 +100,24 @@ class PooledMetric:
 
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate it; see `Metric.estimate`."""
-        trials: list[Floats] = []
-        quantities: list[Quantity] = []
-        for record in records:
-            values, quantity = self.extract(record)
-            if values.size:
-                trials.append(values)
-            if quantity is not None:
-                quantities.append(quantity)
-        count = sum(map(len, trials))
-        if count < self.reduce.needs:
-            what = f"needs {self.reduce.needs} values, there " + (
-                "is 1" if count == 1 else f"are {count}"
-            )
-            raise UnsupportedSampleError(f"{self.name} {what}")
-        value = float(self.reduce.function(np.concatenate(trials)[None, :])[0])
-        estimate = Estimate(
-            value,
-            quantities[0].unit if quantities else self.unit,
-            confidence=request.confidence,
-            n=len(trials),
-            source=joined_source(quantities),
-            quality=worst_quality([quantity.quality for quantity in quantities]),
-            note=self.reduce.note(count),
-        )
-        if len(trials) < 2 or not math.isfinite(value):
-            return estimate
-        low, high = bootstrap(
-            trials, self.reduce.function, confidence=request.confidence, key=self.name
-        )
-        return replace(estimate, low=min(low, value), high=max(high, value), method="bootstrap")
-
-
-def joined_source(quantities: Iterable[Quantity]) -> str:
-    """Name the sources of some readings, each once."""
-    return ", ".join(dict.fromkeys(quantity.source for quantity in quantities))
+        found = [self.extract(record) for record in usable(records)]
+        trials = [values for values, _ in found if values.size]
+        readings = [reading for _, reading in found if reading is not None]
+        unit = common_unit(self.name, [r.unit for r in readings]) if readings else self.unit
+        estimate = estimate_pooled(self.name, trials, self.reduce, request, unit=unit)
+        return with_sources(estimate, readings)
 
 
 @dataclass(frozen=True)
 class PooledFamily:
     """``<prefix>.<statistic>`` over values of episodes or trials.
 
-    ``bare`` is the statistic meant by the prefix alone, or None if it means nothing.
+    Attributes:
+        prefix, unit, direction, group: of its metrics.
+        what: the values, in words.
+        extract: takes them out of a record.
+        bare: the statistic meant by the prefix alone; None if it means nothing.
+        examples, shown: see `MetricFamily`.
     """
 
     prefix: str
@@ -110,35 +150,3 @@ class PooledFamily:
             self.extract,
             reduce,
         )
-
-
-@dataclass(frozen=True)
-class QuantityFamily:
-    """A reading of the meters; the bare name is its mean over trials."""
-
-    prefix: str
-    unit: str
-    direction: Direction
-    what: str
-    examples: tuple[str, ...] = ("", "max", "median")
-    shown: tuple[str, ...] = ("",)
-    family: PooledFamily = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Build the family that does the work."""
-        name = self.prefix
-
-        def extract(record: Record) -> tuple[Floats, Quantity | None]:
-            quantity = record.quantities.get(name)
-            if quantity is None or not math.isfinite(quantity.value):
-                return np.empty(0), None
-            return np.array([quantity.value]), quantity
-
-        pooled = PooledFamily(
-            name, self.unit, self.direction, "system", f"{self.what} over trials", extract, "mean"
-        )
-        object.__setattr__(self, "family", pooled)
-
-    def make(self, suffix: str) -> Metric:
-        """Make the metric; see `PooledFamily.make`."""
-        return self.family.make(suffix)

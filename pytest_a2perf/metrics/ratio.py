@@ -1,33 +1,34 @@
-"""Ratios of totals over trials: energy per step, steps per second, and sums."""
+"""Ratios of totals over trials: energy per step, steps per second; and the totals themselves."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from pytest_a2perf.errors import UnsupportedSampleError
 from pytest_a2perf.metrics.base import Direction, Estimate, Group, Request
-from pytest_a2perf.metrics.intervals import quantile_interval, resamples
-from pytest_a2perf.metrics.pooled import joined_source
+from pytest_a2perf.metrics.evidence import finite, usable, with_interval, with_sources
+from pytest_a2perf.metrics.intervals import quantile_interval, weights
 from pytest_a2perf.metrics.success import attempts_of
-from pytest_a2perf.quantities import Quantity, worst_quality
+from pytest_a2perf.quantities import Quantity
 from pytest_a2perf.runs.record import Record
 
-__all__ = ["RATIOS", "RatioMetric"]
+__all__ = ["RATIOS", "RatioMetric", "TotalMetric"]
+
+Count = Callable[[Record], "float | None"]
 
 
 @dataclass(frozen=True)
 class RatioMetric:
-    """``sum(quantity) / sum(divisor)`` over trials that have both; without a divisor, the sum.
+    """``sum(quantity) / sum(count)`` over the trials that have both.
 
     Attributes:
-        quantity: name of a reading, or None for one.
-        count: what each trial adds besides; None for nothing.
+        quantity: name of a reading.
+        count: what it is divided by, of a trial; None leaves the trial out.
+        counted: the count in words, for messages.
         inverted: divide the count by the quantity instead.
-        extra: a reported quantity that adds to the sum, e.g. ``data_cost``.
     """
 
     name: str
@@ -35,94 +36,127 @@ class RatioMetric:
     direction: Direction
     summary: str
     quantity: str
-    count: Callable[[Record], float] | None = None
+    count: Count
+    counted: str
     inverted: bool = False
-    extra: str | None = None
     group: Group = "system"
 
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate it; see `Metric.estimate`."""
         pairs: list[tuple[float, float]] = []
         readings: list[Quantity] = []
-        for record in records:
-            reading = record.quantities.get(self.quantity)
-            count = 1.0 if self.count is None else self.count(record)
-            if reading is None or not math.isfinite(reading.value):
-                continue
-            cost = record.reported.get(self.extra) if self.extra else None
-            if self.extra and cost is None:
-                continue
-            readings += [reading] if cost is None else [reading, cost]
-            pairs.append((reading.value + (cost.value if cost else 0.0), count))
+        for record in usable(records):
+            reading, count = finite(record.quantities, self.quantity), self.count(record)
+            if reading is not None and count is not None:
+                pairs.append((reading.value, count))
+                readings.append(reading)
         if not pairs:
             raise UnsupportedSampleError(
-                f"{self.name}: no trial has a reading of {self.quantity!r}"
+                f"{self.name}: no trial has {self.quantity} and {self.counted}"
             )
-        table = np.array(pairs)
-        if self.count is None:
-            return self._sum(table, readings, request)
-        upper, lower = (1, 0) if self.inverted else (0, 1)
-        if table[:, lower].sum() == 0:
-            raise UnsupportedSampleError(f"{self.name}: divided by zero")
-        value = float(table[:, upper].sum() / table[:, lower].sum())
-        estimate = self._blank(value, len(pairs), readings, request)
-        if len(pairs) < 2:
+        table = np.array(pairs)[:, ::-1] if self.inverted else np.array(pairs)
+        above, below = table.sum(axis=0)
+        if below == 0 or (self.inverted and above == 0):
+            raise UnsupportedSampleError(f"{self.name}: the trials have no {self.counted}")
+        n = len(pairs)
+        estimate = Estimate(float(above / below), self.unit, confidence=request.confidence, n=n)
+        estimate = with_sources(estimate, readings)
+        if n < 2:
             return estimate
-        sums = table[resamples(len(pairs), table.size, self.name)].sum(axis=1)
+        sums = weights(n, n, self.name) @ table
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = sums[:, upper] / sums[:, lower]
-        low, high = quantile_interval(ratios, request.confidence, len(pairs))
-        return replace(estimate, low=min(low, value), high=max(high, value), method="bootstrap")
-
-    def _sum(self, table: np.ndarray, readings: list[Quantity], request: Request) -> Estimate:
-        """A sum is what it is: these trials used that much, and there is nothing to infer."""
-        return self._blank(float(table[:, 0].sum()), len(table), readings, request)
-
-    def _blank(self, value: float, n: int, readings: list[Quantity], request: Request) -> Estimate:
-        return Estimate(
-            value,
-            self.unit,
-            confidence=request.confidence,
-            n=n,
-            source=joined_source(readings),
-            quality=worst_quality([reading.quality for reading in readings]),
+            ratios = sums[:, 0] / sums[:, 1]
+        return with_interval(
+            estimate, quantile_interval(ratios, request.confidence, n), "bootstrap"
         )
 
 
-def _steps(record: Record) -> float:
-    return float(sum(episode.length for episode in record.episodes))
+@dataclass(frozen=True)
+class TotalMetric:
+    """The sum of a reading over trials. It is what these trials used, so it has no interval."""
+
+    name: str
+    unit: str
+    summary: str
+    quantity: str
+    direction: Direction = "lower"
+    group: Group = "system"
+
+    def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
+        """Estimate it; trials that infrastructure broke off count, for their energy was used."""
+        found = [finite(record.quantities, self.quantity) for record in records]
+        readings = [reading for reading in found if reading is not None]
+        if not readings:
+            raise UnsupportedSampleError(f"{self.name}: no trial has {self.quantity}")
+        total = sum(reading.value for reading in readings)
+        n, missing = len(readings), len(found) - len(readings)
+        note = "a total describes these trials alone"
+        if missing:
+            note = f"{missing} of {len(found)} trials have no reading; {note}"
+        estimate = Estimate(total, self.unit, confidence=request.confidence, n=n, note=note)
+        return with_sources(estimate, readings)
 
 
-def _episodes(record: Record) -> float:
-    return float(len(record.episodes))
+def _steps(record: Record) -> float | None:
+    return float(sum(episode.length for episode in record.episodes)) if record.episodes else None
 
 
-def _solved(record: Record) -> float:
-    return float(sum(attempts_of(record) or []))
+def _episodes(record: Record) -> float | None:
+    return float(len(record.episodes)) if record.episodes else None
 
 
-RATIOS: dict[str, RatioMetric] = {
+def _solved(record: Record) -> float | None:
+    """Count solved attempts; a trial without any still counts for its energy."""
+    attempts = attempts_of(record)
+    return float(sum(attempts)) if attempts else None
+
+
+def _seconds(record: Record) -> float | None:
+    reading = finite(record.quantities, "time.wall")
+    return None if reading is None else reading.value
+
+
+def _energy(suffix: str, summary: str, count: Count, counted: str) -> RatioMetric:
+    return RatioMetric(f"energy.{suffix}", "J", "lower", summary, "energy", count, counted)
+
+
+def _throughput(counted: str, count: Count) -> RatioMetric:
+    return RatioMetric(
+        f"throughput.{counted}",
+        "1/s",
+        "higher",
+        f"{counted} a second",
+        "time.wall",
+        count,
+        counted,
+        inverted=True,
+    )
+
+
+RATIOS: dict[str, RatioMetric | TotalMetric] = {
     metric.name: metric
     for metric in (
-        RatioMetric("energy.total", "J", "lower", "energy of all trials", "energy"),
-        RatioMetric("energy.per_episode", "J", "lower", "energy of an episode", "energy", _episodes),
-        RatioMetric("energy.per_step", "J", "lower", "energy of a step", "energy", _steps),
-        RatioMetric(
-            "energy.per_solved", "J", "lower", "energy of all trials for each solved attempt",
-            "energy", _solved,
+        TotalMetric("energy.total", "J", "energy of all trials", "energy"),
+        _energy("per_episode", "energy of an episode", _episodes, "episodes"),
+        _energy("per_step", "energy of a step", _steps, "steps"),
+        _energy(
+            "per_solved", "energy of all trials for each solved attempt", _solved, "solved attempts"
         ),
+        TotalMetric("carbon.total", "gCO2e", "emissions of all trials", "carbon"),
         RatioMetric(
-            "energy.total_with_data", "J", "lower", "energy plus the cost of the data",
-            "energy", extra="data_cost", group="data cost",
+            "carbon.per_episode",
+            "gCO2e",
+            "lower",
+            "emissions of an episode",
+            "carbon",
+            _episodes,
+            "episodes",
         ),
-        RatioMetric("carbon.total", "gCO2e", "lower", "emissions of all trials", "carbon"),
-        RatioMetric("carbon.per_episode", "gCO2e", "lower", "emissions of an episode", "carbon", _episodes),
-        RatioMetric("throughput.steps", "1/s", "higher", "steps a second", "time.wall", _steps, inverted=True),
-        RatioMetric("throughput.episodes", "1/s", "higher", "episodes a second", "time.wall", _episodes, inverted=True),
+        _throughput("steps", _steps),
+        _throughput("episodes", _episodes),
         RatioMetric(
-            "power.mean", "W", "lower", "energy over wall time", "energy",
-            lambda record: record.quantities["time.wall"].value if "time.wall" in record.quantities else 0.0,
+            "power.mean", "W", "lower", "energy over wall time", "energy", _seconds, "time.wall"
         ),
     )
-}  # fmt: skip
+}
 """Name -> metric."""

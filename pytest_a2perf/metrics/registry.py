@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
-from pytest_a2perf.errors import UnknownNameError
-from pytest_a2perf.metrics.base import Direction, Metric
+from pytest_a2perf.errors import UnknownNameError, UnsupportedSampleError
+from pytest_a2perf.metrics.base import Metric, Request
+from pytest_a2perf.metrics.data_cost import TotalWithDataMetric
 from pytest_a2perf.metrics.generalization import GeneralizationFamily
-from pytest_a2perf.metrics.pooled import Floats, PooledFamily, QuantityFamily
+from pytest_a2perf.metrics.pooled import PooledFamily, lengths, reported, returns
 from pytest_a2perf.metrics.ratio import RATIOS
 from pytest_a2perf.metrics.reliability import ReliabilityFamily
+from pytest_a2perf.metrics.reported import BenchmarkFamily, ReportedFamily
 from pytest_a2perf.metrics.sampled import SampledFamily
 from pytest_a2perf.metrics.success import SuccessFamily
-from pytest_a2perf.quantities import Quantity
+from pytest_a2perf.metrics.system import SYSTEM_FAMILIES
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.suggest import did_you_mean
 
@@ -44,76 +42,6 @@ class MetricFamily(Protocol):
         """Make a metric, or raise `UnknownNameError`."""
 
 
-def _totals(record: Record) -> tuple[Floats, Quantity | None]:
-    return np.array([episode.total for episode in record.episodes], dtype=float), None
-
-
-def _lengths(record: Record) -> tuple[Floats, Quantity | None]:
-    return np.array([episode.length for episode in record.episodes], dtype=float), None
-
-
-def _data_cost(record: Record) -> tuple[Floats, Quantity | None]:
-    cost = record.reported.get("data_cost")
-    return (np.empty(0), None) if cost is None else (np.array([cost.value]), cost)
-
-
-@dataclass(frozen=True)
-class _ReportedFamily:
-    """``reported.<name>.<statistic>`` and ``benchmark.<statistic>``: any name, unit from the data."""
-
-    prefix: str
-    examples: Sequence[str]
-    shown: Sequence[str] = ()
-
-    def make(self, suffix: str) -> Metric:
-        name, _, reduce = suffix.rpartition(".")
-        key, reduce = (suffix, "mean") if self.prefix == "benchmark" else (name, reduce)
-        if not key:
-            raise UnknownNameError(
-                f"unknown metric '{self.prefix}.{suffix}'; expected '{self.prefix}.<name>.<statistic>'"
-            )
-
-        def extract(record: Record) -> tuple[Floats, Quantity | None]:
-            if self.prefix == "reported":
-                quantity = record.reported.get(key)
-            else:
-                value = (record.benchmark or {}).get(key)
-                unit = "" if key in _BENCHMARK_COUNTS else "s"
-                known = isinstance(value, int | float)
-                quantity = Quantity(float(value), unit, "pytest-benchmark") if known else None  # type: ignore[arg-type]
-            if quantity is None or not math.isfinite(quantity.value):
-                return np.empty(0), None
-            return np.array([quantity.value]), quantity
-
-        seconds = self.prefix == "benchmark" and key not in _BENCHMARK_COUNTS
-        direction: Direction = "lower" if seconds else "none"
-        family = PooledFamily(
-            f"{self.prefix}.{key}",
-            "s" if seconds else "",
-            direction,
-            "system",
-            key,
-            extract,
-            "mean",
-        )
-        return family.make("" if self.prefix == "benchmark" else reduce)
-
-
-_BENCHMARK_COUNTS = ("rounds", "iterations", "ops", "outliers", "iqr_outliers", "stddev_outliers")
-_BENCHMARK = ("min", "max", "mean", "stddev", "median", "iqr", "q1", "q3", "total", "ops", "rounds")
-
-
-class _BenchmarkFamily(_ReportedFamily):
-    """``benchmark.<statistic>`` of pytest-benchmark's fixture."""
-
-    def make(self, suffix: str) -> Metric:
-        if suffix not in _BENCHMARK:
-            raise UnknownNameError(
-                f"unknown metric 'benchmark.{suffix}'{did_you_mean(suffix, _BENCHMARK)}"
-            )
-        return super().make(suffix)
-
-
 _families: dict[str, MetricFamily] = {}
 
 
@@ -122,48 +50,50 @@ def register(family: MetricFamily) -> None:
     _families[family.prefix] = family
 
 
-for _family in (
+_BUILT_IN: tuple[MetricFamily, ...] = (
     PooledFamily(
-        "data_cost", "J", "lower", "data cost", "energy that went into the data", _data_cost,
-        bare="mean", examples=("",), shown=("",),
+        "data_cost",
+        "J",
+        "lower",
+        "data cost",
+        "energy that went into the data",
+        reported("data_cost"),
+        bare="mean",
+        examples=("",),
+        shown=("",),
     ),
     PooledFamily(
-        "return", "", "higher", "application", "episode returns", _totals,
+        "return",
+        "",
+        "higher",
+        "application",
+        "episode returns",
+        returns,
         shown=("mean", "median", "iqm"),
     ),
-    PooledFamily("length", "", "none", "application", "episode lengths", _lengths, shown=("mean",)),
+    PooledFamily("length", "", "none", "application", "episode lengths", lengths, shown=("mean",)),
     SuccessFamily(),
     GeneralizationFamily(),
-    SampledFamily("latency", "latency", "decision times", shown=("mean", "p95", "p99", "miss_rate"),
-                  examples=("mean", "median", "p50", "p95", "p99", "max", "std", "miss_rate")),
-    SampledFamily("env_step", "env_step", "environment steps", shown=("mean",)),
+    SampledFamily(
+        "latency",
+        "latency",
+        "decision times",
+        shown=("mean", "p95", "p99", "miss_rate"),
+        source="perf_counter",
+    ),
+    SampledFamily(
+        "env_step", "env_step", "environment steps", shown=("mean",), source="perf_counter"
+    ),
     SampledFamily("sample", "", "", examples=("<name>.p95",)),
-    QuantityFamily("time.wall", "s", "lower", "wall time"),
-    QuantityFamily("time.cpu", "s", "lower", "CPU time"),
-    QuantityFamily("memory.peak", "B", "lower", "peak resident memory"),
-    QuantityFamily("memory.children_peak", "B", "lower", "peak resident memory of children"),
-    QuantityFamily("gpu.memory.peak", "B", "lower", "peak memory used on the devices"),
-    QuantityFamily("gpu.memory.process", "B", "lower", "peak memory of the trial on the devices"),
-    QuantityFamily("gpu.memory.torch_peak", "B", "lower", "peak memory allocated by PyTorch"),
-    QuantityFamily("gpu.utilization", "", "none", "utilisation of the devices"),
-    QuantityFamily("gpu.power.mean", "W", "lower", "mean power of the devices"),
-    QuantityFamily("gpu.power.peak", "W", "lower", "peak power of the devices"),
-    QuantityFamily("gpu.clock.sm", "Hz", "none", "clock of the multiprocessors"),
-    QuantityFamily("gpu.clock.mem", "Hz", "none", "clock of the memory"),
-    QuantityFamily("gpu.temperature", "degC", "lower", "temperature of the devices"),
-    QuantityFamily("gpu.throttled", "", "lower", "share of samples with throttled clocks"),
-    QuantityFamily("energy", "J", "lower", "energy of a trial"),
-    QuantityFamily("energy.cpu", "J", "lower", "energy of the processor", shown=()),
-    QuantityFamily("energy.gpu", "J", "lower", "energy of the devices"),
-    QuantityFamily("energy.package", "J", "lower", "energy of the whole package", shown=()),
-    QuantityFamily("energy.ram", "J", "lower", "energy of the memory", shown=()),
-    QuantityFamily("energy.dram", "J", "lower", "energy of the memory by RAPL", shown=()),
-    QuantityFamily("carbon", "gCO2e", "lower", "emissions of a trial"),
+    *SYSTEM_FAMILIES,
     ReliabilityFamily(),
-    _BenchmarkFamily("benchmark", _BENCHMARK),
-    _ReportedFamily("reported", ("<name>.mean",)),
-):  # fmt: skip
+    BenchmarkFamily(),
+    ReportedFamily(),
+)
+for _family in _BUILT_IN:
     register(_family)
+
+_SINGLE: dict[str, Metric] = {**RATIOS, "energy.total_with_data": TotalWithDataMetric()}
 
 
 def resolve(name: str) -> Metric:
@@ -172,8 +102,8 @@ def resolve(name: str) -> Metric:
     Raises:
         UnknownNameError: there is none; the message has the nearest name.
     """
-    if name in RATIOS:
-        return RATIOS[name]
+    if name in _SINGLE:
+        return _SINGLE[name]
     parts = name.split(".")
     for end in range(len(parts), 0, -1):
         prefix = ".".join(parts[:end])
@@ -189,7 +119,7 @@ def resolve(name: str) -> Metric:
 
 
 def _names() -> Iterator[str]:
-    yield from RATIOS
+    yield from _SINGLE
     for family in _families.values():
         for suffix in family.examples:
             yield f"{family.prefix}.{suffix}" if suffix else family.prefix
@@ -200,31 +130,61 @@ def catalogue() -> list[Metric]:
     return [resolve(name) for name in _names() if "<" not in name]
 
 
-_SHOWN_RATIOS = (
+_SHOWN_SINGLE = (
     "energy.total_with_data", "throughput.steps", "energy.per_episode", "energy.per_solved",
     "power.mean", "carbon.per_episode",
 )  # fmt: skip
+_EACH = 3  # the dispersion across runs takes three
 _GROUPS = ("data cost", "application", "system", "reliability")
 
 
 def report_metrics(records: Sequence[Record]) -> list[str]:
-    """Return the names that may be worth showing for these records, ordered by group.
+    """Return the names worth showing for these records, ordered by group.
 
-    Whether they have a value is told by their estimate. ``energy.per_solved`` and ``success.rate`` are
-    left out where nobody judged success, and generalization over a single task.
+    Those are the ones that have a value. Generalization is left out over a single task, and the
+    energy with data where there are no data.
     """
     names = [
         f"{family.prefix}.{suffix}" if suffix else family.prefix
         for family in _families.values()
         for suffix in family.shown
     ]
-    names += _SHOWN_RATIOS
+    names += _SHOWN_SINGLE
     names += [f"reported.{n}.mean" for n in sorted({n for r in records for n in r.reported})]
+    hidden = {"reported.data_cost.mean"}  # shown as data_cost
+    if not any("data_cost" in record.reported for record in records):
+        hidden.add("energy.total_with_data")
     if len({episode.task for record in records for episode in record.episodes}) < 2:
-        names = [name for name in names if not name.startswith("generalization.")]
-    if all(episode.success is None for record in records for episode in record.episodes):
-        names = [name for name in names if name not in ("energy.per_solved", "success.rate")]
-    metrics = [resolve(name) for name in names]
-    return [
-        metric.name for metric in sorted(metrics, key=lambda metric: _GROUPS.index(metric.group))
-    ]
+        hidden |= {"generalization.sum", "generalization.mean"}
+    some = _representatives(records)
+    metrics = [resolve(name) for name in names if name not in hidden]
+    shown = [metric for metric in metrics if _has_value(metric, some)]
+    return [m.name for m in sorted(shown, key=lambda metric: _GROUPS.index(metric.group))]
+
+
+def _representatives(records: Sequence[Record]) -> list[Record]:
+    """Return a few trials of each kind, so that asking for values costs little."""
+    kinds: dict[object, list[Record]] = {}
+    for record in records:
+        kind = (
+            record.outcome,
+            tuple(record.quantities),
+            tuple(record.reported),
+            tuple(record.curves),
+            tuple((name, h.limit is None, h.count > 0) for name, h in record.samples.items()),
+            record.benchmark is None,
+            len(record.episodes) > 0,
+            frozenset(episode.success for episode in record.episodes),
+        )
+        of_kind = kinds.setdefault(kind, [])
+        if len(of_kind) < _EACH:
+            of_kind.append(record)
+    return [record for of_kind in kinds.values() for record in of_kind]
+
+
+def _has_value(metric: Metric, records: Sequence[Record]) -> bool:
+    try:
+        metric.estimate(records, Request())
+    except UnsupportedSampleError:
+        return False
+    return True

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_a2perf.errors import UnknownNameError, UnsupportedSampleError
 from pytest_a2perf.metrics.base import Direction, Estimate, Group, Metric, Request
-from pytest_a2perf.metrics.intervals import quantile_interval, resamples
+from pytest_a2perf.metrics.evidence import Floats, common_unit, usable, with_interval
+from pytest_a2perf.metrics.intervals import quantile_interval, rate_interval, weights
+from pytest_a2perf.metrics.statistics import quantile_of, quantile_wants
 from pytest_a2perf.runs.histogram import RELATIVE_ERROR, Histogram, bucket_value
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.suggest import did_you_mean
 
 __all__ = ["SampledFamily", "SampledMetric"]
 
-Floats = NDArray[np.float64]
-_QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)\Z")
 _EXACT = ("mean", "std", "min", "max", "miss_rate")
 
 
 @dataclass(frozen=True)
 class SampledMetric:
-    """A statistic of all samples of a name, with a bootstrap interval over trials."""
+    """A statistic of all samples of a name.
+
+    Attributes:
+        sample: name of the samples in the records.
+        statistic: as written after the last dot.
+        q: set for quantiles.
+        source: the clock that took the samples, if it is always the same.
+    """
 
     name: str
     sample: str
@@ -33,35 +39,43 @@ class SampledMetric:
     unit: str
     summary: str
     q: float | None = None
+    source: str = ""
     direction: Direction = "lower"
     group: Group = "system"
 
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate it; quantiles are within the histogram's relative error."""
-        found = [r.samples[self.sample] for r in records if self.sample in r.samples]
+        found = [r.samples[self.sample] for r in usable(records) if self.sample in r.samples]
         trials = [histogram for histogram in found if histogram.count]
         if not trials:
             raise UnsupportedSampleError(f"{self.name}: no trial has samples of {self.sample!r}")
-        if self.statistic == "miss_rate" and any(trial.limit is None for trial in trials):
-            raise UnsupportedSampleError(f"{self.name}: the scenario states no deadline")
+        unit = common_unit(self.name, [trial.unit for trial in trials])
+        if self.statistic == "miss_rate":
+            return self._miss_rate(trials, request)
         merged = Histogram.merge(trials)
-        value = self._exact(merged)
-        unit = "" if self.statistic == "miss_rate" else merged.unit
-        note = ""
-        if self.q is not None and merged.count * min(self.q, 1 - self.q) < 1:
-            note = f"{self.statistic} of {merged.count} samples is no more than their extreme"
+        if self.statistic == "std" and merged.count < 2:
+            raise UnsupportedSampleError(f"{self.name} needs 2 samples, there is 1")
+        note = self._note(merged.count)
         estimate = Estimate(
-            value,
+            self._exact(merged),
             unit,
             confidence=request.confidence,
             n=len(trials),
-            source="perf_counter",
+            source=self.source,
             note=note,
         )
-        if len(trials) < 2:
+        if note or len(trials) < 2:
             return estimate
-        low, high = quantile_interval(self._resampled(trials), request.confidence, len(trials))
-        return replace(estimate, low=min(low, value), high=max(high, value), method="bootstrap")
+        bounds = quantile_interval(self._resampled(trials), request.confidence, len(trials))
+        return with_interval(estimate, bounds, "bootstrap")
+
+    def _note(self, count: int) -> str:
+        """Say why the samples support no interval, or nothing."""
+        if self.q is not None and count < quantile_wants(self.q):
+            return f"{self.statistic} of {count} samples is no more than an extreme"
+        if self.statistic in ("min", "max") or self.q == 1:
+            return "a sample does not bound its extremes"
+        return ""
 
     def _exact(self, histogram: Histogram) -> float:
         if self.q is not None:
@@ -70,44 +84,52 @@ class SampledMetric:
             case "mean":
                 return histogram.mean
             case "std":
-                return histogram.std
+                return histogram.std * math.sqrt(histogram.count / (histogram.count - 1))
             case "min":
                 return histogram.minimum
-            case "max":
-                return histogram.maximum
-        return histogram.over_limit / histogram.count
+        return histogram.maximum
+
+    def _miss_rate(self, trials: list[Histogram], request: Request) -> Estimate:
+        if any(trial.limit is None for trial in trials):
+            raise UnsupportedSampleError(f"{self.name}: the scenario states no deadline")
+        late = np.array([trial.over_limit for trial in trials], dtype=float)
+        counts = np.array([trial.count for trial in trials], dtype=float)
+        estimate = Estimate(
+            float(late.sum() / counts.sum()),
+            confidence=request.confidence,
+            n=len(trials),
+            source=self.source,
+            note=f"{late.sum():.0f} of {counts.sum():.0f} samples",
+        )
+        bounds, method = rate_interval(late, counts, request.confidence, exact=request.exact)
+        return with_interval(estimate, bounds, method)
 
     def _resampled(self, trials: list[Histogram]) -> Floats:
         """Return the statistic of each bootstrap sample, shape ``(B,)``."""
-        n = len(trials)
-        index = resamples(n, n, self.name)
-        if self.statistic in ("min", "max"):
-            extremes = np.array([self._exact(trial) for trial in trials])[index]
-            return np.asarray(getattr(extremes, self.statistic)(axis=1))
-        weights = np.zeros((len(index), n))
-        np.add.at(weights, (np.arange(len(index))[:, None], index), 1.0)
-        counts = weights @ np.array([trial.count for trial in trials], dtype=float)
+        drawn = weights(len(trials), len(trials), self.name)
+        counts = drawn @ np.array([trial.count for trial in trials], dtype=float)
         if self.q is not None:
-            return self._quantiles(trials, weights, counts)
-        if self.statistic == "miss_rate":
-            return np.asarray(weights @ np.array([float(t.over_limit) for t in trials]) / counts)
-        means = weights @ np.array([trial.total for trial in trials]) / counts
+            buckets, table = _table(trials)
+            cumulative = np.cumsum(drawn @ table, axis=1)
+            position = (cumulative <= (self.q * (counts - 1))[:, None]).sum(axis=1)
+            return bucket_value(buckets[position])
+        means = np.asarray(drawn @ np.array([trial.total for trial in trials]) / counts)
         if self.statistic == "mean":
-            return np.asarray(means)
-        squares = weights @ np.array([trial.total_square for trial in trials]) / counts
-        return np.sqrt(np.maximum(squares - means**2, 0.0))
+            return means
+        squares = drawn @ np.array([trial.total_square for trial in trials]) / counts
+        variance = np.maximum(squares - means**2, 0.0) * counts / np.maximum(counts - 1, 1)
+        return np.asarray(np.sqrt(variance))
 
-    def _quantiles(self, trials: list[Histogram], weights: Floats, counts: Floats) -> Floats:
-        assert self.q is not None
-        buckets = np.array(sorted({b for trial in trials for b in trial.counts}), dtype=np.int64)
-        column = {int(bucket): i for i, bucket in enumerate(buckets)}
-        table = np.zeros((len(trials), len(buckets)))
-        for row, trial in enumerate(trials):
-            for bucket, count in trial.counts.items():
-                table[row, column[bucket]] = count
-        cumulative = np.cumsum(weights @ table, axis=1)
-        position = (cumulative <= (self.q * (counts - 1))[:, None]).sum(axis=1)
-        return bucket_value(buckets[np.minimum(position, len(buckets) - 1)])
+
+def _table(trials: Sequence[Histogram]) -> tuple[np.ndarray, Floats]:
+    """Return the buckets in use, shape ``(K,)``, and their counts, shape ``(trials, K)``."""
+    sizes = [len(trial.counts) for trial in trials]
+    where = np.fromiter((b for trial in trials for b in trial.counts), np.int64, sum(sizes))
+    counts = np.fromiter((c for trial in trials for c in trial.counts.values()), float, sum(sizes))
+    buckets, column = np.unique(where, return_inverse=True)
+    table = np.zeros((len(trials), len(buckets)))
+    table[np.repeat(np.arange(len(trials)), sizes), column] = counts
+    return buckets, table
 
 
 @dataclass(frozen=True)
@@ -120,8 +142,9 @@ class SampledFamily:
     prefix: str
     sample: str
     what: str
-    examples: tuple[str, ...] = ("mean", "median", "p50", "p95", "p99", "max", "std")
+    examples: tuple[str, ...] = ("mean", "median", "p50", "p95", "p99", "max", "std", "miss_rate")
     shown: tuple[str, ...] = ()
+    source: str = ""
 
     def make(self, suffix: str) -> Metric:
         """Make the metric of a statistic.
@@ -132,16 +155,18 @@ class SampledFamily:
         sample, name = self.sample, suffix
         if not sample:
             sample, _, name = suffix.rpartition(".")
-        quantile = _QUANTILE.match("p50" if name == "median" else name)
-        if not sample or (quantile is None and name not in _EXACT):
+        q = quantile_of(name)
+        if not sample or (q is None and name not in _EXACT):
             raise UnknownNameError(
                 f"unknown metric '{self.prefix}.{suffix}'{did_you_mean(name, self.examples)}"
             )
-        q = float(quantile[1]) / 100 if quantile else None
-        words = f"{quantile[1]} % quantile" if quantile else name.replace("_", " ")
-        error = f" (within {100 * RELATIVE_ERROR:g} %)" if quantile else ""
-        unit = "" if name == "miss_rate" else "s"
-        summary = f"{words} of {self.what or 'samples'}{error}"
+        what = self.what or f"samples of {sample!r}"
         if name == "miss_rate":
-            summary = f"share of {self.what or 'samples'} beyond the scenario's deadline"
-        return SampledMetric(f"{self.prefix}.{suffix}", sample, name, unit, summary, q)
+            summary = f"share of {what} beyond the scenario's deadline"
+        elif q is None:
+            summary = f"{name} of {what}"
+        else:
+            words = "median" if q == 0.5 else f"{100 * q:.6g} % quantile"
+            summary = f"{words} of {what} (within {100 * RELATIVE_ERROR:g} %)"
+        unit = "" if name == "miss_rate" else "s"
+        return SampledMetric(f"{self.prefix}.{suffix}", sample, name, unit, summary, q, self.source)

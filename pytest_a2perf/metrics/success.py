@@ -11,12 +11,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
+from typing import Literal, cast
 
 import numpy as np
 
 from pytest_a2perf.errors import UnknownNameError, UnsupportedSampleError
 from pytest_a2perf.metrics.base import Direction, Estimate, Group, Metric, Request
-from pytest_a2perf.metrics.intervals import clopper_pearson, effective_size, wilson
+from pytest_a2perf.metrics.evidence import with_interval
+from pytest_a2perf.metrics.intervals import rate_interval
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.suggest import did_you_mean
 
@@ -60,7 +62,7 @@ class SuccessMetric:
 
     name: str
     summary: str
-    kind: str = "rate"
+    kind: Literal["rate", "@", "^"] = "rate"
     k: int = 1
     unit: str = ""
     direction: Direction = "higher"
@@ -68,39 +70,43 @@ class SuccessMetric:
 
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate it; bounds of the rate carry over, since both are monotone in it."""
-        trials = [attempts_of(record) for record in records]
-        known = [attempts for attempts in trials if attempts]
-        left_out = sum(attempts is None for attempts in trials)
-        attempts = np.array([len(attempts) for attempts in known], dtype=float)
-        successes = np.array([sum(attempts) for attempts in known], dtype=float)
+        found = [attempts_of(record) for record in records]
+        trials = [attempts for attempts in found if attempts]
+        attempts = np.array([len(trial) for trial in trials], dtype=float)
+        successes = np.array([sum(trial) for trial in trials], dtype=float)
         n, c = int(attempts.sum()), int(successes.sum())
-        if n < self.k or n == 0:
-            what = (
-                "no trial says whether it succeeded" if n == 0 else f"{n} attempts are fewer than k"
-            )
-            raise UnsupportedSampleError(f"{self.name}: {what}")
-        value = {"rate": c / n, "@": pass_at(n, c, self.k), "^": pass_all_of(n, c, self.k)}[
-            self.kind
-        ]
-        size = effective_size(successes, attempts)
-        interval = clopper_pearson if request.exact else wilson
-        low, high = interval(size * c / n, size, request.confidence)
-        if self.kind == "@":
-            low, high = 1 - (1 - low) ** self.k, 1 - (1 - high) ** self.k
-        elif self.kind == "^":
-            low, high = low**self.k, high**self.k
-        notes = [f"{c} of {n} attempts"]
-        if left_out:
-            notes.append(f"{left_out} trials left out (infra or not run)")
-        return Estimate(
-            value,
-            low=min(low, value),
-            high=max(high, value),
-            confidence=request.confidence,
-            n=len(known),
-            method="clopper-pearson" if request.exact else "wilson",
-            note=", ".join(notes),
+        ended = [known for known, record in zip(found, records, strict=True) if _ended(record)]
+        if n == 0 or (ended and not any(ended)):
+            raise UnsupportedSampleError(f"{self.name}: no trial says whether it succeeded")
+        if n < self.k:
+            raise UnsupportedSampleError(f"{self.name}: {n} attempts are fewer than {self.k}")
+        (low, high), method = rate_interval(
+            successes, attempts, request.confidence, exact=request.exact
         )
+        match self.kind:
+            case "rate":
+                value = c / n
+            case "@":
+                value = pass_at(n, c, self.k)
+                low, high = 1 - (1 - low) ** self.k, 1 - (1 - high) ** self.k
+            case "^":
+                value = pass_all_of(n, c, self.k)
+                low, high = low**self.k, high**self.k
+        note = f"{c} of {n} attempts"
+        if self.kind != "rate" and len(tasks := _tasks(records)) > 1:
+            note += f", {len(tasks)} tasks pooled"
+        if left_out := found.count(None):
+            note += f", {left_out} trial{'s' * (left_out > 1)} left out (infra or not run)"
+        estimate = Estimate(value, confidence=request.confidence, n=len(trials), note=note)
+        return with_interval(estimate, (low, high), method)
+
+
+def _ended(record: Record) -> bool:
+    return record.outcome in ("success", "failure")
+
+
+def _tasks(records: Sequence[Record]) -> set[str]:
+    return {episode.task for record in records for episode in record.episodes}
 
 
 class SuccessFamily:
@@ -119,7 +125,7 @@ class SuccessFamily:
         if suffix == "rate":
             return SuccessMetric("success.rate", "share of attempts that succeed")
         if match := _PASS.match(suffix):
-            kind, k = match[1], int(match[2])
+            kind, k = cast("Literal['@', '^']", match[1]), int(match[2])
             words = "at least one" if kind == "@" else "all"
             summary = f"probability that {words} of {k} attempts succeed"
             return SuccessMetric(f"success.{suffix}", summary, kind, k)

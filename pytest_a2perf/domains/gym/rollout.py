@@ -1,14 +1,16 @@
-"""Roll out an agent in one Gymnasium environment, measuring each decision.
+"""Roll out an agent in a Gymnasium environment, timing each decision.
 
-The loop is written out, not factored: at a microsecond a step every call of ours would show.
+The loop is written out, not factored: at a few microseconds a step, every call of ours would show.
+So is the bookkeeping: a step stores two stamps of the clock and its reward in lists that are
+already there, and everything else is worked out once in a few hundred steps.
 """
 
 from __future__ import annotations
 
-import math
 import random
 import sys
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any
@@ -17,54 +19,105 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_a2perf.errors import AgentError, InfraError
+from pytest_a2perf.agents.base import Agent
+from pytest_a2perf.domains.gym.blame import (
+    action_problem,
+    agents_fault,
+    bad_reward,
+    environments_fault,
+)
+from pytest_a2perf.errors import A2PerfError, AgentError
+from pytest_a2perf.meters.torch_cuda import cuda, synchronize
 from pytest_a2perf.runs.record import Episode
 
-__all__ = ["Rollout", "episode_seeds", "roll_out", "seed_everything", "solved"]
+__all__ = [
+    "Rollout",
+    "add_rewards",
+    "begin",
+    "episode_seeds",
+    "roll_out",
+    "seed_everything",
+    "solved",
+    "total_of",
+]
 
 _PROGRESS_NS = 500_000_000
-_CHECK_EVERY = 256
+_CHUNK = range(256)
+"""Steps between two times of working out what they gave."""
 
 
 @dataclass(slots=True)
 class Rollout:
-    """What happened.
+    """What happened, also as far as it went when something raised.
 
     Attributes:
-        episodes: in order of their end.
-        latency: seconds of each decision, shape ``(decisions,)``.
-        env_step: seconds of each step of the environment, shape ``(steps,)``.
+        episodes: in the order of their seeds.
+        decisions: nanoseconds of each decision of the agent.
+        steps: nanoseconds of each step of the environment.
     """
 
     episodes: list[Episode] = field(default_factory=list)
-    latency: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    env_step: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    decisions: array[int] = field(default_factory=lambda: array("q"))
+    steps: array[int] = field(default_factory=lambda: array("q"))
+
+    @property
+    def latency(self) -> NDArray[np.float64]:
+        """Seconds of each decision."""
+        return np.array(self.decisions, dtype=float) * 1e-9
+
+    @property
+    def env_step(self) -> NDArray[np.float64]:
+        """Seconds of each step of the environment."""
+        return np.array(self.steps, dtype=float) * 1e-9
+
+    def add_stamps(
+        self, began: list[int], decided: list[int], last: int, ended: int | None
+    ) -> None:
+        """Add consecutive steps.
+
+        Args:
+            began: when each decision began, in nanoseconds; what follows ``last`` is stale.
+            decided: when it was made.
+            last: index of the last step.
+            ended: when it was over; None if it was cut off.
+        """
+        # What cut a step off may have struck anywhere, so only those before it are certain.
+        count = max(last - 1, 0) if ended is None else last + 1
+        starts = np.array(began[: count + 1], dtype=np.int64)
+        if ended is not None:
+            starts = np.append(starts[:count], ended)
+        decisions = np.array(decided[:count], dtype=np.int64)
+        self.decisions.frombytes((decisions - starts[:count]).tobytes())
+        self.steps.frombytes((starts[1 : count + 1] - decisions).tobytes())
 
 
 def episode_seeds(seed: int, count: int) -> list[int]:
     """Return a seed for each episode of a trial.
 
-    The first is the trial's own, so that a single episode can be repeated by hand with
-    ``env.reset(seed=...)``; the others are drawn from ``numpy.random.SeedSequence(seed)``.
+    The first is the trial's own, so that an episode can be repeated by hand with
+    ``env.reset(seed=...)``; the others are drawn from ``numpy.random.SeedSequence(seed)``, and the
+    first ones stay the same when there are more of them.
     """
     drawn = np.random.SeedSequence(seed).generate_state(max(count - 1, 0)).tolist()
     return [seed, *drawn][:count]
 
 
 def seed_everything(env: Any, seed: int) -> None:
-    """Seed what agents draw from: action space, Python, NumPy's global state, torch if loaded."""
+    """Seed what agents may draw from: action spaces, Python, NumPy's global state, torch."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - users' agents may use the global state
     env.action_space.seed(seed)
+    if hasattr(env, "single_action_space"):
+        env.single_action_space.seed(seed)
     torch = sys.modules.get("torch")
-    if torch is not None:
+    if torch is not None and hasattr(torch, "manual_seed"):
         torch.manual_seed(seed)
 
 
 def solved(
     info: dict[str, Any], total: float, success: Callable[[float], bool] | None
 ) -> bool | None:
-    """Return whether an episode was solved: by the criterion, else by the environment's own word."""
+    """Say whether an episode was solved: by the criterion, else by the environment's own word."""
     if success is not None:
         return success(total)
     for key in ("is_success", "success"):
@@ -73,86 +126,137 @@ def solved(
     return None
 
 
+def total_of(rewards: array[float], seed: int) -> float:
+    """Add up rewards one by one, as a plain loop would.
+
+    Raises:
+        InfraError: one of them is not finite; the message says which.
+    """
+    running = np.add.accumulate(np.array(rewards, dtype=float)) if rewards else np.zeros(1)
+    if not np.isfinite(running[-1]):
+        step = int(np.argmin(np.isfinite(running)))
+        raise bad_reward(rewards[step], seed, step)
+    return float(running[-1])
+
+
 def roll_out(
     env: gymnasium.Env[Any, Any],
-    agent: Any,
+    agent: Agent,
     *,
-    seeds: list[int],
+    seeds: Sequence[int],
     success: Callable[[float], bool] | None = None,
-    synchronize: Callable[[], None] | None = None,
     on_progress: Callable[[str], None] | None = None,
     task: str = "",
+    into: Rollout | None = None,
 ) -> Rollout:
-    """Run one episode for each seed.
+    """Run one episode for each seed in a single environment.
+
+    A decision is timed from the observation to the action, on the real observations; a GPU on which
+    the agent works is waited for. The rest up to the next decision is the environment's step.
 
     Args:
         env: a single environment.
-        agent: has ``act(observation)``; ``reset(seed)`` is called before each episode.
-        seeds: one for each episode.
+        agent: see `Agent`; ``reset(seed)`` is called before each episode.
+        seeds: one for each episode; agent and environment both get it.
         success: criterion on an episode's return.
-        synchronize: waits for the agent's device before the clock is read.
-        on_progress: told how far it is, at most every half second.
+        on_progress: told how far it is, at the end of an episode and in long ones.
         task: written into the episodes.
+        into: is filled and returned, so that the caller has what there is when this raises.
 
     Raises:
         AgentError: the agent raised, or its action is not one of the environment's.
         InfraError: the environment raised, or gave a reward that is not finite.
     """
-    result = Rollout()
-    latency: list[int] = []
-    stepping: list[int] = []
-    clock = perf_counter_ns
-    act, step = agent.act, env.step
+    result = Rollout() if into is None else into
+    clock, act, step = perf_counter_ns, agent.act, env.step
+    size = len(_CHUNK)
+    began, decided, rewarded = [0] * size, [0] * size, [0.0] * size
     reported = clock()
-    for number, seed in enumerate(seeds):
-        agent.reset(seed)
-        observation, info = env.reset(seed=seed)
-        total, length, terminated, truncated = 0.0, 0, False, False
-        add_latency, add_stepping = latency.append, stepping.append
-        while True:
-            began = clock()
-            action = act(observation)
-            if synchronize is not None:
-                synchronize()
-            decided = clock()
+    for number, seed in enumerate(seeds, 1):
+        begin(agent, seed)
+        observation, info = _reset(env, seed)
+        rewards = array("d")
+        wait = synchronize if cuda() is not None else None
+        action: Any = None
+        terminated = truncated = False
+        while not (terminated or truncated):
+            i, ended = 0, None
             try:
-                observation, reward, terminated, truncated, info = step(action)
-            except Exception as error:
-                raise _blame(env, action, error, seed, length) from error
-            ended = clock()
-            add_latency(decided - began)
-            add_stepping(ended - decided)
-            total += float(reward)
-            length += 1
-            if terminated or truncated:
-                break
-            if not length % _CHECK_EVERY and on_progress and ended - reported >= _PROGRESS_NS:
+                for i in _CHUNK:
+                    began[i] = clock()
+                    try:
+                        action = act(observation)
+                        if wait is not None:
+                            wait()
+                    except A2PerfError:
+                        raise
+                    except Exception as error:
+                        raise agents_fault(error, seed, len(rewards) + i) from error
+                    decided[i] = clock()
+                    try:
+                        observation, rewarded[i], terminated, truncated, info = step(action)  # type: ignore[call-overload]
+                    except Exception as error:
+                        problem = action_problem(env.action_space, action)
+                        raise environments_fault(error, problem, seed, len(rewards) + i) from error
+                    if terminated or truncated:
+                        break
+                ended = clock()
+            finally:
+                result.add_stamps(began, decided, i, ended)
+            add_rewards(rewards, rewarded[: i + 1], seed)
+            if on_progress is not None and ended - reported >= _PROGRESS_NS:
                 reported = ended
-                on_progress(f"episode {number + 1}/{len(seeds)}, step {length}, return {total:g}")
-        if not math.isfinite(total):
-            raise InfraError(
-                f"the return of the episode with seed {seed} is {total} after {length} steps"
-            )
+                sofar = f"step {len(rewards)}, return {sum(rewards):.1f}"
+                on_progress(f"episode {number}/{len(seeds)}, {sofar}")
+        # Not each action is checked: most environments do, and this costs more than a step.
+        problem = action_problem(env.action_space, action)
+        if problem is not None:
+            raise AgentError(f"{problem} (seed {seed}, step {len(rewards) - 1})")
+        total = total_of(rewards, seed)
         result.episodes.append(
             Episode(
-                total, length, bool(terminated), bool(truncated), solved(info, total, success), task
+                total,
+                len(rewards),
+                bool(terminated),
+                bool(truncated),
+                solved(info, total, success),
+                task,
             )
         )
-        if on_progress and (clock() - reported >= _PROGRESS_NS or number == 0):
-            reported = clock()
-            on_progress(f"episode {number + 1}/{len(seeds)}, return {total:g}")
-    result.latency = np.asarray(latency, dtype=float) * 1e-9
-    result.env_step = np.asarray(stepping, dtype=float) * 1e-9
+        if on_progress is not None:
+            on_progress(f"episode {number}/{len(seeds)}, return {total:.1f}")
     return result
 
 
-def _blame(env: Any, action: Any, error: Exception, seed: int, step: int) -> Exception:
-    """Tell the agent's mistake from the environment's."""
-    where = f"seed {seed}, step {step}"
+def add_rewards(rewards: array[float], new: list[Any], seed: int) -> None:
+    """Append what an environment gave.
+
+    Raises:
+        InfraError: one of them is not a number; the message says which.
+    """
+    before = len(rewards)
     try:
-        legal = env.action_space.contains(action)
-    except Exception:  # noqa: BLE001 - an action so odd that the space cannot tell
-        legal = False
-    if not legal:
-        return AgentError(f"the action {action!r} is not in {env.action_space} ({where})")
-    return InfraError(f"the environment raised {type(error).__name__}: {error} ({where})")
+        rewards.extend(new)
+    except (TypeError, ValueError, DeprecationWarning):  # the last for arrays of one number
+        raise bad_reward(new[len(rewards) - before], seed, len(rewards)) from None
+
+
+def begin(agent: Agent, seed: int) -> None:
+    """Reset an agent for an episode.
+
+    Raises:
+        AgentError: it raised.
+    """
+    try:
+        agent.reset(seed)
+    except A2PerfError:
+        raise
+    except Exception as error:
+        raise agents_fault(error, seed, None) from error
+
+
+def _reset(env: gymnasium.Env[Any, Any], seed: int) -> tuple[Any, dict[str, Any]]:
+    try:
+        return env.reset(seed=seed)
+    except Exception as error:
+        raise environments_fault(error, None, seed, None) from error

@@ -1,8 +1,9 @@
-"""Roll out an agent in a vectorised Gymnasium environment."""
+"""Roll out agents in a vectorised Gymnasium environment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter_ns
 from typing import Any
 
@@ -11,121 +12,231 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
 
-from pytest_a2perf.domains.gym.rollout import Rollout, solved
-from pytest_a2perf.errors import AgentError, InfraError
+from pytest_a2perf.agents.base import Agent
+from pytest_a2perf.domains.gym.blame import action_problem, agents_fault, environments_fault
+from pytest_a2perf.domains.gym.rollout import Rollout, add_rewards, begin, solved, total_of
+from pytest_a2perf.errors import A2PerfError, AgentError
+from pytest_a2perf.meters.torch_cuda import cuda, synchronize
 from pytest_a2perf.runs.record import Episode
 
 __all__ = ["roll_out_vector"]
 
 
+class _Lane:
+    """A sub-environment: the agent that decides in it, and the episodes it has to run.
+
+    Attributes:
+        running: it is in an episode; otherwise it idles.
+        number, seed: of the episode.
+        rewards: of the episode so far.
+        action: the last one; idle lanes repeat it.
+    """
+
+    __slots__ = ("_own", "_queue", "action", "agent", "number", "rewards", "running", "seed")
+
+    def __init__(
+        self, agent: Agent, episodes: Iterable[tuple[int, int]], action: Any, *, own: bool
+    ) -> None:
+        self.agent = agent
+        self.action = action
+        self._own = own
+        self._queue = iter(episodes)
+        self.number = self.seed = 0
+        self.advance()
+
+    def advance(self) -> None:
+        """Go on to the next episode, if there is one."""
+        self.rewards = array("d")
+        following = next(self._queue, None)
+        self.running = following is not None
+        if following is not None:
+            self.number, self.seed = following
+            if self._own:
+                begin(self.agent, self.seed)
+
+
 def roll_out_vector(
     env: VectorEnv[Any, Any, Any],
-    agent: Any,
+    agents: Sequence[Agent],
     *,
-    seeds: list[int],
+    seeds: Sequence[int],
     success: Callable[[float], bool] | None = None,
-    synchronize: Callable[[], None] | None = None,
     on_progress: Callable[[str], None] | None = None,
     task: str = "",
+    into: Rollout | None = None,
 ) -> Rollout:
-    """Run ``len(seeds)`` episodes over the sub-environments; see `roll_out` for the arguments.
+    """Run one episode for each seed over the sub-environments; see `roll_out`.
 
-    Each sub-environment contributes a fixed quota of episodes: taking whichever end first would
-    favour short ones. Gymnasium reseeds a sub-environment only at the first reset, so the first
-    episode of each has a seed of its own and the later ones follow from it.
+    Which sub-environment runs which episodes is fixed beforehand: taking whichever ends first would
+    favour short ones. With autoreset disabled, as `make_env` makes them, every episode is reset
+    with its own seed, so the results are those of a single environment. Environments that reset
+    themselves take only their first seeds from us; the step in which they reset counts nowhere.
 
-    A batched agent's latency is that of the whole batch; others are asked, and timed, one by one.
+    Args:
+        env: a vectorised environment, in any mode of autoreset.
+        agents: one batched agent, which decides for all sub-environments at once and is reset only
+            at the start; or one agent without state; or one for each sub-environment.
+        seeds: one for each episode.
+        success: criterion on an episode's return.
+        on_progress: told how far it is, at the end of each episode.
+        task: written into the episodes.
+        into: is filled and returned. A batched agent's latency is that of a whole batch; others
+            are timed one by one.
 
     Raises:
-        AgentError: an action is not one of the environment's.
+        AgentError: an agent raised, or an action is not one of the environment's.
         InfraError: the environment raised, or gave a reward that is not finite.
     """
+    result = Rollout() if into is None else into
     count = env.num_envs
-    quota = np.array([len(seeds) // count + (i < len(seeds) % count) for i in range(count)])
-    batched = bool(getattr(agent, "batched", False))
-    next_step = (
-        env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP) is AutoresetMode.NEXT_STEP
-    )
-    result = Rollout()
-    latency: list[int] = []
-    stepping: list[int] = []
-    agent.reset(seeds[0])
-    first = [seeds[i] if i < len(seeds) else seeds[0] + i for i in range(count)]
-    observations, _ = env.reset(seed=first)
-    totals, lengths = np.zeros(count), np.zeros(count, dtype=int)
-    done = np.zeros(count, dtype=bool)
-    while quota.any():
-        active = quota > 0
-        began = perf_counter_ns()
-        if batched:
-            actions = agent.act(observations)
-            if synchronize is not None:
-                synchronize()
-            latency.append(perf_counter_ns() - began)
-        else:
-            actions = _ask_each(env, agent, observations, active & ~done, latency, synchronize)
-        decided = perf_counter_ns()
-        try:
-            observations, rewards, terminated, truncated, infos = env.step(actions)
-        except Exception as error:
-            if not env.action_space.contains(actions):
-                raise AgentError(
-                    f"the actions {actions!r} are not in {env.action_space}"
-                ) from error
-            raise InfraError(f"the environment raised {type(error).__name__}: {error}") from error
-        stepping.append(perf_counter_ns() - decided)
-        # In this mode the step after an end only resets: its reward belongs to no episode.
-        counts = active & ~done if next_step else active
-        totals[counts] += rewards[counts]
-        lengths[counts] += 1
-        if not np.isfinite(totals[counts]).all():
-            raise InfraError(f"a return is not finite after {int(lengths.max())} steps")
-        ended = (terminated | truncated) & counts
-        for index in np.flatnonzero(ended):
-            info = _info_of(infos, int(index))
-            result.episodes.append(
-                Episode(
-                    float(totals[index]),
-                    int(lengths[index]),
+    mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+    batched = bool(getattr(agents[0], "batched", False))
+    own = len(agents) == count and not batched
+    if not own:
+        begin(agents[0], seeds[0])
+    numbered = list(enumerate(seeds))
+    lanes = [
+        _Lane(
+            agents[index % len(agents)],
+            numbered[index::count],
+            env.single_action_space.sample(),
+            own=own,
+        )
+        for index in range(count)
+    ]
+    ask = _ask_all if batched else _ask_each
+    wait = synchronize if cuda() is not None else None
+    resetting = np.zeros(count, dtype=bool)
+    finished: dict[int, Episode] = {}
+    try:
+        observations = _reset(env, lanes, None)
+        while any(lane.running for lane in lanes):
+            asked = [i for i, lane in enumerate(lanes) if lane.running and not resetting[i]]
+            actions = ask(env, lanes, asked, observations, decisions=result.decisions, wait=wait)
+            decided = perf_counter_ns()
+            try:
+                observations, rewards, terminated, truncated, infos = env.step(actions)
+            except Exception as error:
+                lane = lanes[asked[0]] if asked else lanes[0]
+                problem = _problem(env, lanes, actions, batched=batched)
+                raise environments_fault(error, problem, lane.seed, len(lane.rewards)) from error
+            result.steps.append(perf_counter_ns() - decided)
+            over = terminated | truncated
+            for index in asked:
+                lane = lanes[index]
+                add_rewards(lane.rewards, [rewards[index]], lane.seed)
+                if not over[index]:
+                    continue
+                problem = _problem(env, [lane], actions, batched=batched)
+                if problem is not None:
+                    step = len(lane.rewards) - 1
+                    raise AgentError(f"{problem} (seed {lane.seed}, step {step})")
+                total = total_of(lane.rewards, lane.seed)
+                finished[lane.number] = Episode(
+                    total,
+                    len(lane.rewards),
                     bool(terminated[index]),
                     bool(truncated[index]),
-                    solved(info, float(totals[index]), success),
+                    solved(_info_of(infos, index), total, success),
                     task,
                 )
-            )
-            quota[index] -= 1
-        totals[ended], lengths[ended] = 0.0, 0
-        done = (terminated | truncated) if next_step else np.zeros(count, dtype=bool)
-        if ended.any() and on_progress is not None:
-            on_progress(f"episode {len(result.episodes)}/{len(seeds)}")
-    result.latency = np.asarray(latency, dtype=float) * 1e-9
-    result.env_step = np.asarray(stepping, dtype=float) * 1e-9
+                lane.advance()
+                if on_progress is not None:
+                    on_progress(f"episode {len(finished)}/{len(seeds)}, return {total:.1f}")
+            if mode is AutoresetMode.NEXT_STEP:
+                resetting = over
+            elif mode is AutoresetMode.DISABLED and over.any():
+                observations = _reset(env, lanes, over)
+    finally:
+        result.episodes += [finished[number] for number in sorted(finished)]
     return result
+
+
+def _ask_all(
+    env: VectorEnv[Any, Any, Any],
+    lanes: Sequence[_Lane],
+    asked: Sequence[int],
+    observations: Any,
+    *,
+    decisions: array[int],
+    wait: Callable[[], None] | None,
+) -> Any:
+    """Ask a batched agent once."""
+    del env
+    began = perf_counter_ns()
+    try:
+        actions = lanes[0].agent.act(observations)
+        if wait is not None:
+            wait()
+    except A2PerfError:
+        raise
+    except Exception as error:
+        lane = lanes[asked[0]] if asked else lanes[0]
+        raise agents_fault(error, lane.seed, len(lane.rewards)) from error
+    decisions.append(perf_counter_ns() - began)
+    return actions
 
 
 def _ask_each(
     env: VectorEnv[Any, Any, Any],
-    agent: Any,
+    lanes: Sequence[_Lane],
+    asked: Sequence[int],
     observations: Any,
-    asked: NDArray[np.bool_],
-    latency: list[int],
-    synchronize: Callable[[], None] | None,
+    *,
+    decisions: array[int],
+    wait: Callable[[], None] | None,
 ) -> Any:
-    """Ask the agent for each sub-environment that is in an episode; the others get any action."""
-    actions: list[Any] = list(iterate(env.action_space, env.action_space.sample()))
-    for index, observation in enumerate(iterate(env.observation_space, observations)):
-        if asked[index]:
-            began = perf_counter_ns()
-            actions[index] = agent.act(observation)
-            if synchronize is not None:
-                synchronize()
-            latency.append(perf_counter_ns() - began)
-    empty = create_empty_array(env.single_action_space, env.num_envs)
-    return concatenate(env.single_action_space, actions, empty)
+    """Ask for the lanes that are in an episode; the others keep their last action."""
+    each = list(iterate(env.observation_space, observations))
+    for index in asked:
+        lane, observation = lanes[index], each[index]
+        began = perf_counter_ns()
+        try:
+            lane.action = lane.agent.act(observation)
+            if wait is not None:
+                wait()
+        except A2PerfError:
+            raise
+        except Exception as error:
+            raise agents_fault(error, lane.seed, len(lane.rewards)) from error
+        decisions.append(perf_counter_ns() - began)
+    empty: Any = create_empty_array(env.single_action_space, env.num_envs)
+    try:
+        return concatenate(env.single_action_space, [lane.action for lane in lanes], empty)
+    except Exception as error:
+        problem = _problem(env, lanes, None, batched=False)
+        lane = lanes[asked[0]]
+        raise environments_fault(error, problem, lane.seed, len(lane.rewards)) from error
+
+
+def _problem(
+    env: VectorEnv[Any, Any, Any], lanes: Sequence[_Lane], actions: Any, *, batched: bool
+) -> str | None:
+    """Say what is wrong with the lanes' actions, or with a batch of actions."""
+    if batched:
+        return action_problem(env.action_space, actions)
+    problems = (action_problem(env.single_action_space, lane.action) for lane in lanes)
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _reset(
+    env: VectorEnv[Any, Any, Any], lanes: Sequence[_Lane], mask: NDArray[np.bool_] | None
+) -> Any:
+    by_hand = env.metadata.get("autoreset_mode") is AutoresetMode.DISABLED
+    try:
+        observations, _ = env.reset(
+            # Those that reset themselves need not take more than one seed, see VectorEnv.reset.
+            seed=[lane.seed for lane in lanes] if by_hand else lanes[0].seed,  # type: ignore[arg-type]
+            options=None if mask is None else {"reset_mask": mask},
+        )
+    except Exception as error:
+        raise environments_fault(error, None, lanes[0].seed, None) from error
+    return observations
 
 
 def _info_of(infos: dict[str, Any], index: int) -> dict[str, Any]:
     """Pick one sub-environment's entries: those whose mask says that it set them."""
+    infos = infos.get("final_info", infos)  # after a reset in the same step
     return {
         key: values[index]
         for key, values in infos.items()
