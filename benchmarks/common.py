@@ -17,10 +17,10 @@ __all__ = ["child_cpu", "interleave", "median_ratio", "project", "report"]
 
 def child_cpu(command: Sequence[str], folder: Path) -> float:
     """Run a command and return the CPU seconds of its whole process tree."""
+    # Without byte code on disk every process would compile every plugin again.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, env=dict(os.environ), check=False
-    )
+    done = subprocess.run(command, cwd=folder, capture_output=True, env=environment, check=False)
     if done.returncode not in (0, 5):
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout.decode()}{done.stderr.decode()}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

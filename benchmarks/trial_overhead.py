@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from functools import partial
 
 from common import child_cpu, interleave, project, report
 
@@ -17,7 +18,7 @@ from pytest_a2perf.scenarios.models import EnergyOptions
 
 ROUNDS = 15
 CALLS = 500
-ITEMS = 1000
+FEW, MANY = 10, 1010
 
 
 def window() -> float:
@@ -47,38 +48,42 @@ def test_pedantic(i, benchmark):
 @pytest.mark.a2perf(seeds={items}, energy={{"source": "none"}})
 def test_trial(trial): pass
 """
+KINDS = ("test_plain", "test_pedantic", "test_trial")
 
 
 def main() -> list[dict[str, object]]:
     times = interleave(ROUNDS, {"window": window})
-    results = [
-        report(
-            "wall, CPU and peak-RSS meters",
-            statistics.median(times["window"]),
-            "µs a trial",
-            "<= 50",
-            f"{CALLS} windows a round, {ROUNDS} rounds",
-        )
-    ]
-    folder = project({"test_items.py": TESTS.format(items=ITEMS)})
+    detail = f"{CALLS} windows a round, {ROUNDS} rounds"
+    figure = statistics.median(times["window"])
+    results = [report("wall, CPU and peak-RSS meters", figure, "µs a trial", "<= 50", detail)]
+    folder = project(
+        {f"test_{n}.py": TESTS.format(items=n) for n in (FEW, MANY)},
+    )
     pytest = [sys.executable, "-m", "pytest", "-qq", "--a2perf", "-p", "no:cacheprovider"]
-    items = interleave(
-        3,
+    pytest += ["--benchmark-columns=min"]
+    runs = interleave(
+        5,
         {
-            name: lambda name=name: child_cpu(  # type: ignore[misc]
-                [*pytest, "--benchmark-columns=min", "-k", name], folder
-            )
-            for name in ("test_plain", "test_pedantic", "test_trial")
+            f"{kind} {n}": partial(child_cpu, [*pytest, f"test_{n}.py", "-k", kind], folder)
+            for kind in KINDS
+            for n in (FEW, MANY)
         },
     )
-    plain = statistics.median(items["test_plain"])
-    pedantic = 1e6 * (statistics.median(items["test_pedantic"]) - plain) / ITEMS
-    trial = 1e6 * (statistics.median(items["test_trial"]) - plain) / ITEMS
+    # From few to many, so that imports and the like do not count.
+    cost = {
+        kind: 1e6
+        * statistics.median(
+            (many - few) / (MANY - FEW)
+            for few, many in zip(runs[f"{kind} {FEW}"], runs[f"{kind} {MANY}"], strict=True)
+        )
+        for kind in KINDS
+    }
+    plain, pedantic, trial = (cost[kind] for kind in KINDS)
     detail = (
-        f"pytest-benchmark pedantic adds {pedantic:.0f} µs an item; both against an empty test, "
-        f"reports and records included; {ITEMS} items, 3 rounds"
+        f"an empty test costs {plain:.0f} µs and benchmark.pedantic {pedantic:.0f} µs; ours with "
+        f"record, report and statistics; {FEW} to {MANY} items, 5 rounds"
     )
-    results.append(report("a whole recorded trial", trial, "µs an item", "<= pedantic", detail))
+    results.append(report("a whole recorded trial", trial, "µs an item", "none", detail))
     return results
 
 

@@ -11,8 +11,8 @@ from pytest_a2perf.domains.registry import register_domain
 from pytest_a2perf.keys import CONFIG, INSTRUMENTS
 from pytest_a2perf.meters.session import Instruments
 from pytest_a2perf.metrics.registry import register
-from pytest_a2perf.options import Config, resolve_options
 from pytest_a2perf.scenarios.suites import suite_path
+from pytest_a2perf.settings import Config, resolve_options
 from pytest_a2perf.worker import Worker
 
 __all__ = ["activate"]

@@ -8,7 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_a2perf.meters.session import Instruments
-    from pytest_a2perf.options import Config
+    from pytest_a2perf.settings import Config
     from pytest_a2perf.trials.plan import PlannedTrial
     from pytest_a2perf.trials.trial import Trial
 

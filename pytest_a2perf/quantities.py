@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 __all__ = ["QUALITIES", "Quality", "Quantity", "worst_quality"]
 
 Quality = Literal["measured", "estimated", "modelled"]
 QUALITIES: tuple[Quality, ...] = ("measured", "estimated", "modelled")
+_NUMBERS = ("value", "window", "resolution")
 """From best to worst: read from an instrument; derived from one; computed by a model."""
 
 
@@ -36,11 +37,12 @@ class Quantity:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are set, as JSON scalars (numpy scalars would kill xdist)."""
-        fields = asdict(self)
-        for key in ("value", "window", "resolution"):
-            if fields[key] is not None:
-                fields[key] = float(fields[key])
-        return {key: value for key, value in fields.items() if value is not None and value != ""}
+        data: dict[str, Any] = {}
+        for name in Quantity.__slots__:
+            value = getattr(self, name)
+            if value is not None and value != "":
+                data[name] = float(value) if name in _NUMBERS else value
+        return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Quantity:

@@ -17,7 +17,6 @@ import pytest
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.gates.verdict import Verdict, judge
 from pytest_a2perf.keys import PROGRESS, RUN_FOLDER
-from pytest_a2perf.options import Config
 from pytest_a2perf.reports.export import run_summary
 from pytest_a2perf.reports.progress import ProgressLine
 from pytest_a2perf.reports.terminal import write_summary
@@ -25,6 +24,7 @@ from pytest_a2perf.reports.verdict import failure_text
 from pytest_a2perf.runs.provenance import provenance
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import RunStore, find_run, read_records
+from pytest_a2perf.settings import Config
 from pytest_a2perf.trials.plan import PlannedGate
 from pytest_a2perf.worker import GATE, RECORD, UNSUCCESSFUL
 
@@ -128,7 +128,7 @@ class RunSession:
         if line is not None:
             delattr(report, RECORD)
             record = Record.from_line(line)
-            self._keep(record)
+            self._keep(record, line)
             self._judge_complete(record.scenario)
         plan = getattr(report, GATE, None)
         if plan is not None:
@@ -137,9 +137,9 @@ class RunSession:
             self._waiting[gate.nodeid] = gate
             self._judge_complete(gate.scenario_id)
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, record: Record, line: str) -> None:
         if self._store is not None:
-            self._store.append(record)
+            self._store.append(line)
         self._add(record)
 
     def _add(self, record: Record) -> None:
@@ -200,7 +200,8 @@ class RunSession:
             return
         known = next((r for rs in self.records.values() for r in rs if r.nodeid == crashitem), None)
         if known is None:
-            self._keep(_crash_record(crashitem, str(report.longrepr)))
+            record = _crash_record(crashitem, str(report.longrepr))
+            self._keep(record, record.to_line())
 
     def _check_complete(self, session: pytest.Session) -> None:
         """Refuse success when something was started or collected and never reported."""

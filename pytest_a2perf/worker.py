@@ -12,11 +12,11 @@ import pytest
 
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.keys import INSTRUMENTS, PLANNED, PROGRESS, RUN_FOLDER, TRIAL
-from pytest_a2perf.options import Config
 from pytest_a2perf.reports.verdict import properties
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.scenarios.collector import GateItem, collect_file
 from pytest_a2perf.scenarios.marker import parametrize_seeds, plan_functions
+from pytest_a2perf.settings import Config
 from pytest_a2perf.trials.deadline import deadline
 from pytest_a2perf.trials.fixtures import planned_for
 from pytest_a2perf.trials.isolation import Death, can_isolate, run_isolated

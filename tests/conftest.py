@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import read_records
+
+# Many tests start Python; without byte code on disk each would compile every plugin again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 AGENTS = """
     class Right:

@@ -147,6 +147,14 @@ def test_what_the_trial_leaves_running_is_ended(project, write):
     assert left == []
 
 
+# xdist's workers, which may run these tests, ignore SIGINT and pass that on to their children.
+INTERRUPTIBLE = """
+import signal, sys, pytest
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(pytest.main(["--a2perf"]))
+"""
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_cut_off_keeps_its_records_and_can_be_resumed(
     project, write, records, run_json, how
@@ -173,12 +181,11 @@ def test_a_run_that_is_cut_off_keeps_its_records_and_can_be_resumed(
         "return.mean" = ">= 1"
     """)
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--a2perf"],
+        [sys.executable, "-c", INTERRUPTIBLE],
         cwd=project.path,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # xdist ignores it
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

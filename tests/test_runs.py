@@ -89,7 +89,7 @@ def test_the_store_appends_and_reads_back(tmp_path):
     store = RunStore(folder)
     records = [Record("s", f"n{i}", i) for i in range(3)]
     for record in records:
-        store.append(record)
+        store.append(record.to_line())
     assert list(read_records(folder)) == records
     assert store.close() is None
     assert (tmp_path / ".gitignore").read_text() == "*\n"
@@ -99,13 +99,13 @@ def test_the_store_appends_and_reads_back(tmp_path):
 def test_a_line_that_was_cut_off_costs_only_itself(tmp_path_factory, cut):
     folder = tmp_path_factory.mktemp("run") / "runs" / "one"
     store = RunStore(folder)
-    store.append(Record("s", "n0", 0))
-    store.append(Record("s", "n1", 1))
+    store.append(Record("s", "n0", 0).to_line())
+    store.append(Record("s", "n1", 1).to_line())
     store.close()
     path = folder / "records.jsonl"
     path.write_bytes(path.read_bytes()[:-cut])
     again = RunStore(folder)
-    again.append(Record("s", "n2", 2))
+    again.append(Record("s", "n2", 2).to_line())
     again.close()
     assert [record.nodeid for record in read_records(folder)] == ["n0", "n2"] or cut == 1
 
@@ -145,7 +145,7 @@ def test_a_full_disk_loses_nothing(tiny_disk, tmp_path, monkeypatch):
     store = RunStore(tiny_disk / "runs" / "one")
     records = [Record("s", f"n{i}", i, context={"x": "y" * 2000}) for i in range(60)]
     for record in records:
-        store.append(record)
+        store.append(record.to_line())
     assert "No space left" in store.problem
     warning = store.close()
     elsewhere = next(word for word in warning.split() if "a2perf-records-" in word)
@@ -161,11 +161,11 @@ def test_a_disk_that_has_room_again_takes_what_was_kept(tiny_disk):
     ballast.write_bytes(b"x" * 40_000)
     records = [Record("s", f"n{i}", i, context={"x": "y" * 1000}) for i in range(30)]
     for record in records[:20]:
-        store.append(record)
+        store.append(record.to_line())
     assert store.problem
     ballast.unlink()
     for record in records[20:]:
-        store.append(record)
+        store.append(record.to_line())
     assert store.close() is not None
     assert list(read_records(tiny_disk / "runs" / "one")) == records
 

@@ -44,9 +44,9 @@ class RunStore:
             raise A2PerfError(f"cannot keep the run in {folder}: {error}") from error
         self._end_last_line()
 
-    def append(self, record: Record) -> None:
-        """Write a record, or keep it if the disk refuses; `problem` then says so."""
-        self._pending.append(record.to_line())
+    def append(self, line: str) -> None:
+        """Write a record's line, or keep it if the disk refuses; `problem` then says so."""
+        self._pending.append(line)
         self._flush()
 
     def write_run(self, data: dict[str, Any]) -> None:

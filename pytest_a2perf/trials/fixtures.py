@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,9 @@ class ReliabilityProbe:
         from pytest_a2perf.metrics.base import Request
         from pytest_a2perf.metrics.registry import resolve
 
-        return resolve(name).estimate([self._trial.record], Request()).value
+        # While the trial runs its outcome is still open, which metrics take for "no result".
+        so_far = replace(self._trial.record, outcome="success")
+        return resolve(name).estimate([so_far], Request()).value
 
     @property
     def dispersion(self) -> float:

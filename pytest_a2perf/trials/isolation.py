@@ -27,6 +27,7 @@ __all__ = ["GRACE", "Death", "can_isolate", "run_isolated"]
 GRACE = 2.0
 """Seconds that a trial gets beyond its timeout to record what it has."""
 
+_INTERRUPT = {signal.SIGINT}
 _PR_SET_PDEATHSIG = 1
 _POLL = 0.05  # seconds between looks at a silent child
 
@@ -62,6 +63,8 @@ def run_isolated(item: pytest.Item, timeout: float | None) -> list[pytest.TestRe
     with warnings.catch_warnings():
         # Python warns of forking with threads; the child only ever runs this one.
         warnings.simplefilter("ignore", DeprecationWarning)
+        # Python swallows a Ctrl-C that falls into the hooks which it runs around a fork.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
         pid = os.fork()
     if pid == 0:
         _child(item, write)
@@ -71,6 +74,7 @@ def run_isolated(item: pytest.Item, timeout: float | None) -> list[pytest.TestRe
     limit = None if timeout is None else time.monotonic() + timeout + GRACE
     status: int | None = None
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
         payload, status, timed_out = _receive(read, pid, limit)
     finally:
         os.close(read)
@@ -86,6 +90,7 @@ def _child(item: pytest.Item, write: int) -> None:
     status = 1
     try:
         os.setpgid(0, 0)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
         _die_with_parent()
         # Only the item itself is torn down: wider fixtures belong to the parent.
         reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]
