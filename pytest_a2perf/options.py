@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["add_options"]
+__all__ = ["accept_gpu_workers", "add_options"]
 
 # option, ini type, default, metavar, help; every option has an ini twin: --a2perf-x is a2perf_x
 _OPTIONS: tuple[tuple[str, Literal["string", "bool", "args"], Any, str | None, str], ...] = (
@@ -22,10 +22,28 @@ _OPTIONS: tuple[tuple[str, Literal["string", "bool", "args"], Any, str | None, s
     ("a2perf-json", "string", "", "FILE", "write the whole run as one JSON file"),
     ("a2perf-resume", "string", "", "RUN", "go on with a run that was cut off (default: the last)"),
     ("a2perf-undecided", "string", "fail", "fail|warn|pass", "what an undecided gate does"),
+    ("a2perf-workers-per-gpu", "string", "1", "N", "workers that share one GPU (default: 1)"),
+    ("a2perf-require-target", "bool", False, None, "fail what a missing target would skip"),
     ("a2perf-watts-per-core", "string", "4", "W", "power of a busy hardware thread, for the model"),
     ("a2perf-country", "string", "USA", "ISO", "country whose grid converts energy to CO2e"),
     ("a2perf-carbon", "bool", False, None, "convert energy to CO2e"),
 )
+
+
+def accept_gpu_workers(parser: pytest.Parser) -> None:
+    """Let ``-n gpu`` through xdist's parser, whether its option is there already or comes later."""
+    import xdist.plugin
+
+    number: Any = xdist.plugin.parse_numprocesses
+
+    def parse(text: str) -> Any:
+        return text if text == "gpu" else number(text)
+
+    xdist.plugin.parse_numprocesses = parse
+    for group in parser._groups:  # noqa: SLF001 - pytest has no public way to an option
+        for option in group.options:
+            if "-n" in option.names():
+                option.attrs()["type"] = parse
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -22,9 +22,10 @@ __all__: list[str] = []
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options and their ini twins."""
-    from pytest_a2perf.options import add_options
+    from pytest_a2perf.options import accept_gpu_workers, add_options
 
     add_options(parser)
+    accept_gpu_workers(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -34,6 +35,30 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Iterator[None]:
+    """Turn ``-n gpu`` into a number of workers before xdist reads it."""
+    if getattr(config.option, "numprocesses", None) == "gpu":
+        if not _is_on(config):
+            raise pytest.UsageError("-n gpu needs --a2perf")
+        config.option.numprocesses = config.hook.pytest_xdist_auto_num_workers(config=config)
+    return (yield)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Count the workers of ``-n auto`` and ``-n gpu``."""
+    if not _is_on(config):
+        return None
+    from pytest_a2perf.scheduling.leases import number_of_workers
+
+    return number_of_workers(config)
+
+
+def _is_on(config: pytest.Config) -> bool:
+    return bool(config.getoption("a2perf") or config.getini("a2perf"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and the rest of the plugin if it is on."""
     config.addinivalue_line(
@@ -41,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "a2perf(seeds, gates, ...): run the test once for each seed and gate its metrics; "
         "takes the keys of a scenario file",
     )
-    if config.getoption("a2perf") or config.getini("a2perf"):
+    if _is_on(config):
         from pytest_a2perf.activate import activate
 
         activate(config)

@@ -24,6 +24,9 @@ from pytest_a2perf.reports.verdict import failure_text
 from pytest_a2perf.runs.provenance import provenance
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import RunStore, find_run, read_records
+from pytest_a2perf.scheduling.durations import FILE, write_durations
+from pytest_a2perf.scheduling.manifest import Manifest, manifest_of
+from pytest_a2perf.scheduling.nodes import Nodes
 from pytest_a2perf.settings import Config
 from pytest_a2perf.trials.plan import PlannedGate
 from pytest_a2perf.worker import GATE, RECORD, UNSUCCESSFUL
@@ -45,11 +48,16 @@ class RunSession:
         self._recorded: set[str] = set()
         self._started: dict[str, None] = {}
         self._expected: Sequence[str] = ()
+        self._scenario_of: dict[str, str] = {}
         self._reported: set[str] = set()
         self._problems: list[str] = []
         self._resumed: list[Record] = []
         self._store: RunStore | None = None
         self._progress: ProgressLine | None = None
+        self._nodes: Nodes | None = None
+        if getattr(config.option, "tx", None):
+            self._nodes = Nodes(config, options, decided=self.decided)
+            config.pluginmanager.register(self._nodes, "a2perf-nodes")
         if not config.getoption("collectonly", False):
             self._open()
 
@@ -86,8 +94,25 @@ class RunSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Remember what has to be reported before the run may be called complete."""
-        del node
         self._expected = ids
+        manifest = None if self._nodes is None else self._nodes.manifest(node)
+        if manifest is not None:
+            self._expect(ids, manifest)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Without xdist, the items are here."""
+        if session.items and self._store is not None:
+            self._expect([item.nodeid for item in session.items], manifest_of(session.items))
+
+    def _expect(self, ids: Sequence[str], manifest: Manifest) -> None:
+        for nodeid, work in zip(ids, map(manifest.works.__getitem__, manifest.items), strict=True):
+            if work.kind == "trial":
+                self._scenario_of[nodeid] = work.scenario
+
+    def decided(self, scenario_id: str) -> bool:
+        """Whether no more seeds of a scenario are wanted."""
+        del scenario_id
+        return False
 
     # -- the run -------------------------------------------------------------------------------
 
@@ -196,23 +221,35 @@ class RunSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """Record a trial whose xdist worker died."""
-        if "::" not in crashitem:
-            return
-        known = next((r for rs in self.records.values() for r in rs if r.nodeid == crashitem), None)
-        if known is None:
-            record = _crash_record(crashitem, str(report.longrepr))
+        if crashitem in self._scenario_of and crashitem not in self._recorded:
+            overdue = self._nodes is not None and self._nodes.timed_out(crashitem)
+            record = self._crash_record(crashitem, str(report.longrepr), overdue=overdue)
             self._keep(record, record.to_line())
+
+    def _crash_record(self, nodeid: str, message: str, *, overdue: bool) -> Record:
+        """Make the record of a trial that took its worker with it."""
+        seed = nodeid.removesuffix("]").rpartition("[")[2].rpartition("-")[2]
+        if overdue:
+            message = "the trial did not end within its timeout and its worker was killed"
+        return Record(
+            scenario=self._scenario_of[nodeid],
+            nodeid=nodeid,
+            seed=int(seed),
+            outcome="timeout" if overdue else "error",
+            device="",
+            error={"type": "WorkerCrash", "message": message, "traceback": ""},
+        )
 
     def _check_complete(self, session: pytest.Session) -> None:
         """Refuse success when something was started or collected and never reported."""
-        planned = {nodeid for gate, _ in self.verdicts.values() for nodeid in gate.trials}
+        dropped = set() if self._nodes is None else {*self._nodes.dropped}
         silent = [nodeid for nodeid in self._started if nodeid not in self._reported]
         silent += [nodeid for nodeid in self._expected if nodeid not in self._reported]
-        silent += [nodeid for nodeid in planned if nodeid not in self._recorded]
+        silent += [nodeid for nodeid in self._scenario_of if nodeid not in self._recorded]
         stopped = session.shouldfail or session.shouldstop
-        missing = list(dict.fromkeys(silent))
+        missing = [nodeid for nodeid in dict.fromkeys(silent) if nodeid not in dropped]
         if missing and not stopped:
-            self._problems.append(f"{len(missing)} items have no report: {', '.join(missing[:3])}")
+            self._problems.append(f"{len(missing)} items left no result: {', '.join(missing[:3])}")
             session.testsfailed += 1
         if self._store is not None and self._store.problem:
             session.testsfailed += 1
@@ -249,12 +286,21 @@ class RunSession:
             **summary,
         }
         self._store.write_run(run)
+        if self.records:
+            self._remember_durations()
         warning = self._store.close()
         if warning:
             self._problems.append(f"the run could not be stored: {warning}")
         if self._options.json is not None:
             self._write_json(self._options.json, run, session)
         self._config.hook.pytest_a2perf_publish(config=self._config, run=self._store.folder)
+
+    def _remember_durations(self) -> None:
+        new = [record for records in self.records.values() for record in records]
+        try:
+            write_durations(self._options.folder / FILE, new)
+        except OSError as error:
+            self._problems.append(f"durations could not be kept: {error}")
 
     def _write_json(self, path: Path, run: dict[str, Any], session: pytest.Session) -> None:
         trials = [record.to_json() for records in self.records.values() for record in records]
@@ -269,17 +315,3 @@ class RunSession:
         """Write the report."""
         waiting = [gate.nodeid for gate in self._waiting.values()]
         write_summary(terminalreporter, self.records, self.verdicts, waiting, self._problems)
-
-
-def _crash_record(nodeid: str, message: str) -> Record:
-    """Make the record of a trial of which only the node id is known: ``...name[other-seed]``."""
-    name, bracket, inside = nodeid.removesuffix("]").rpartition("[")
-    others, _, seed = inside.rpartition("-")
-    scenario = f"{name}[{others}]" if others else name
-    return Record(
-        scenario=scenario if bracket else nodeid,
-        nodeid=nodeid,
-        seed=int(seed) if seed.isdigit() else 0,
-        outcome="error",
-        error={"type": "WorkerCrash", "message": message, "traceback": ""},
-    )

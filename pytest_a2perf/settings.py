@@ -25,6 +25,8 @@ class Config:
         json: file for the whole run, or None.
         resume: a run to go on with (``last`` or its id or path), or None.
         undecided: what an undecided gate does to the exit code.
+        workers_per_gpu: how many xdist workers share one GPU.
+        require_target: whether trials fail where their target is missing.
         watts_per_core: for the CPU-time energy model, W.
         country: ISO 3166 alpha-3 code.
         carbon: whether energy is converted to CO2e.
@@ -36,6 +38,8 @@ class Config:
     json: Path | None
     resume: str | None
     undecided: Undecided
+    workers_per_gpu: int
+    require_target: bool
     watts_per_core: float
     country: str
     carbon: bool
@@ -66,6 +70,12 @@ def resolve_options(config: pytest.Config) -> Config:
         raise pytest.UsageError(
             f"--a2perf-watts-per-core (a2perf_watts_per_core): expected watts, got {watts!r}"
         )
+    sharing = str(value("a2perf_workers_per_gpu"))
+    if not (sharing.isdecimal() and int(sharing) > 0):
+        raise pytest.UsageError(
+            "--a2perf-workers-per-gpu (a2perf_workers_per_gpu): expected a number of workers, got "
+            f"{sharing!r}"
+        )
     root = config.rootpath
     json = str(value("a2perf_json"))
     invocation = config.invocation_params.dir
@@ -78,6 +88,8 @@ def resolve_options(config: pytest.Config) -> Config:
         json=(invocation / json).resolve() if json else None,
         resume=str(value("a2perf_resume")) or None,
         undecided=cast("Undecided", undecided),
+        workers_per_gpu=int(sharing),
+        require_target=bool(value("a2perf_require_target")),
         watts_per_core=watts_per_core,
         country=str(value("a2perf_country")),
         carbon=bool(value("a2perf_carbon")),

@@ -10,12 +10,15 @@ from typing import Any, Literal
 
 import pytest
 
-from pytest_a2perf.errors import A2PerfError
+from pytest_a2perf.errors import A2PerfError, InfraError
 from pytest_a2perf.keys import INSTRUMENTS, PLANNED, PROGRESS, RUN_FOLDER, TRIAL
 from pytest_a2perf.reports.verdict import properties
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.scenarios.collector import GateItem, collect_file
 from pytest_a2perf.scenarios.marker import parametrize_seeds, plan_functions
+from pytest_a2perf.scheduling.leases import LEASE
+from pytest_a2perf.scheduling.manifest import manifest_of
+from pytest_a2perf.scheduling.targets import missing_target
 from pytest_a2perf.settings import Config
 from pytest_a2perf.trials.deadline import deadline
 from pytest_a2perf.trials.fixtures import planned_for
@@ -110,6 +113,13 @@ class Worker:
             config.hook.pytest_deselected(items=done)
         items[:] = [item for item in complete if not self._is_done(item)]
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell the scheduler what was collected, before xdist sends the node ids."""
+        channel = getattr(self._config, "workerinput", {}).get("a2perf_channel")
+        if channel is not None:
+            channel.send(manifest_of(session.items).to_line())
+
     def _is_done(self, item: pytest.Item) -> bool:
         planned = item.stash.get(PLANNED, None)
         return planned is not None and self._done.get(item.nodeid) == planned.digest
@@ -136,6 +146,16 @@ class Worker:
         item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - as pytest's runner does
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip a trial whose target is not here, or fail it where that was asked for."""
+        planned = item.stash.get(PLANNED, None)
+        reason = None if planned is None else missing_target(planned.scenario.target)
+        if reason is not None and self._options.require_target:
+            raise InfraError(reason)
+        if reason is not None:
+            pytest.skip(reason)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -213,6 +233,8 @@ class Worker:
     def _context(self) -> dict[str, Any]:
         """Say what else went on: readings on a loaded machine are worth less."""
         context: dict[str, Any] = {"workers": self._workers}
+        if os.environ.get(LEASE):
+            context["lease"] = os.environ[LEASE]
         if hasattr(os, "getloadavg"):
             context["load"] = round(os.getloadavg()[0], 2)
         return context

@@ -74,7 +74,7 @@ def _describe(trials: Sequence[Record], gates: Sequence[tuple[PlannedGate, Verdi
     counts["not_run"] += len(planned - recorded)
     parts = [f"{counts[name]} {name.replace('_', ' ')}" for name in OUTCOMES if counts[name]]
     total = len(planned | recorded)
-    devices = sorted({record.device for record in trials})
+    devices = sorted({record.device for record in trials if record.device})
     where = f" on {', '.join(devices)}" if devices else ""
     return f"{_plural(total, 'trial')}{where}: {', '.join(parts) or 'none run'}"
 

@@ -60,7 +60,7 @@ class Record:
         error: ``{"type", "message", "traceback"}`` when something went wrong.
         started: wall-clock time, ISO 8601 with zone.
         duration: seconds of the whole item, set-up included.
-        worker, host, device: where it ran.
+        worker, host, device: where it ran; the device is empty where nobody lived to tell.
         episodes: one entry an episode, recorded in order.
         samples: per-step samples by name, e.g. ``latency``, ``env_step``.
         quantities: readings of the meters by name, e.g. ``energy``, ``memory.peak``.

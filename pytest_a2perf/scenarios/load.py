@@ -102,6 +102,8 @@ def describe_errors(
     for detail in error.errors(include_url=False):
         path = _written_path(tuple(detail["loc"]), data)
         context = detail.get("ctx", {})
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # pydantic does not count the scenarios that have errors of their own
         match detail["type"]:
             case "extra_forbidden":
                 valid = _valid_keys(model, path)

@@ -34,6 +34,16 @@ def _duration(value: object) -> object:
         raise ValueError(str(error)) from None
 
 
+def _target(value: str) -> str:
+    from pytest_a2perf.scheduling.targets import parse_target
+
+    try:
+        parse_target(value)
+    except A2PerfError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
 def _name(value: str) -> str:
     # Square brackets and :: delimit node ids, and "=" or blanks break -k expressions.
     if not _NAME.match(value) or len(value) > 100:
@@ -88,7 +98,15 @@ class Scenario(Strict):
         description="run each trial in a process of its own; default: where a timeout is set",
     )
     exclusive: bool = Field(False, description="the trial must run alone on its machine")
-    target: str = Field("cpu", description="'cpu', 'cuda', or a part of a device's name")
+    group: Name | None = Field(
+        None,
+        description="trials of all scenarios with the same group share one worker, in turn",
+    )
+    target: Annotated[str, AfterValidator(_target)] = Field(
+        "cpu",
+        description="'cpu', 'cuda', or a part of a device's name; perhaps with a minimum of "
+        "device memory, as in 'cuda, 40 GB'",
+    )
     tags: tuple[Name, ...] = Field((), description="markers for -m")
     deadline: Duration | None = Field(
         None, description="decisions later than this count as missed (latency.miss_rate)"

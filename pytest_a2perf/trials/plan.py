@@ -62,9 +62,10 @@ class PlannedGate:
         return cls(**{**data, "trials": tuple(data["trials"])})
 
 
+_IRRELEVANT = {"gates", "seeds", "tags", "timeout", "isolate", "exclusive", "group"}
+
+
 def scenario_digest(scenario: Scenario) -> str:
-    """Hash what determines a trial's result: everything but gates, seeds, tags and time limits."""
-    content = scenario.model_dump(
-        mode="json", exclude={"gates", "seeds", "tags", "timeout", "isolate", "exclusive"}
-    )
+    """Hash what determines a trial's result: not gates, seeds, tags, or where and how long."""
+    content = scenario.model_dump(mode="json", exclude=_IRRELEVANT)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -43,6 +43,12 @@ class Device:
         """Whether this is a MIG instance, which shares its board with others."""
         return self.uuid != self.board_uuid
 
+    @property
+    def memory(self) -> int | None:
+        """The device's own memory in bytes, or None where it cannot be read."""
+        info = self.read("nvmlDeviceGetMemoryInfo", of_board=False)
+        return None if info is None else int(info.total)
+
     def read(self, function: str, *arguments: int, of_board: bool = True) -> Any | None:
         """Call one of NVML's functions; None where it fails.
 

@@ -1,0 +1,112 @@
+"""What a process tells the scheduler: what it has collected, and what it can run."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import pytest
+
+from pytest_a2perf.keys import PLANNED
+from pytest_a2perf.scenarios.collector import GateItem
+from pytest_a2perf.scheduling.targets import missing_target
+from pytest_a2perf.trials.plan import PlannedGate
+
+__all__ = ["Kind", "Manifest", "Work", "manifest_of"]
+
+Kind = Literal["gate", "trial", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What some items have in common for the scheduler.
+
+    Attributes:
+        kind: gates and trials of scenarios, or ordinary tests.
+        scenario: id of their scenario; empty for ordinary tests.
+        group: items of one group run on one worker, one after the other; empty for none.
+        exclusive: they run alone on their machine.
+        target: hardware they need, see `missing_target`; empty for none.
+        timeout: seconds that one of them may take, or None.
+    """
+
+    kind: Kind
+    scenario: str = ""
+    group: str = ""
+    exclusive: bool = False
+    target: str = ""
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The collection of one process, in a form that crosses machines.
+
+    Attributes:
+        host: name of its machine.
+        works: see `Work`.
+        items: the index into ``works`` of each collected item, in order.
+        missing: why a target of these works cannot be met here, by target.
+        gates: the collected gates.
+    """
+
+    host: str
+    works: tuple[Work, ...]
+    items: tuple[int, ...]
+    missing: dict[str, str]
+    gates: tuple[PlannedGate, ...] = ()
+
+    def to_line(self) -> str:
+        """Return JSON text."""
+        data = {name: getattr(self, name) for name in ("host", "items", "missing")}
+        data["works"] = [asdict(work) for work in self.works]
+        data["gates"] = [gate.to_line() for gate in self.gates]
+        return json.dumps(data)
+
+    @classmethod
+    def from_line(cls, line: str) -> Manifest:
+        """Inverse of `to_line`."""
+        data = json.loads(line)
+        return cls(
+            data["host"],
+            tuple(Work(**work) for work in data["works"]),
+            tuple(data["items"]),
+            data["missing"],
+            tuple(PlannedGate.from_line(gate) for gate in data["gates"]),
+        )
+
+
+def manifest_of(items: Sequence[pytest.Item]) -> Manifest:
+    """Describe the items of this process."""
+    works: dict[Work, int] = {}
+    indices = tuple(works.setdefault(_work_of(item), len(works)) for item in items)
+    reasons = {work.target: missing_target(work.target) for work in works if work.target}
+    return Manifest(
+        socket.gethostname(),
+        tuple(works),
+        indices,
+        {target: reason for target, reason in reasons.items() if reason is not None},
+        tuple(item.plan() for item in items if isinstance(item, GateItem)),
+    )
+
+
+def _work_of(item: pytest.Item) -> Work:
+    if isinstance(item, GateItem):
+        return Work("gate", item.parent.scenario_id)
+    mark = item.get_closest_marker("xdist_group")
+    named = "" if mark is None else str((*mark.args, mark.kwargs.get("name", "default"))[0])
+    planned = item.stash.get(PLANNED, None)
+    if planned is None:
+        return Work("test", group=named)
+    scenario = planned.scenario
+    return Work(
+        "trial",
+        planned.scenario_id,
+        scenario.group or named,
+        scenario.exclusive,
+        "" if scenario.target in ("any", "cpu") else scenario.target,
+        scenario.timeout,
+    )

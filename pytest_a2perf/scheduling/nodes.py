@@ -1,0 +1,127 @@
+"""The controller's side of pytest-xdist: workers, their GPUs and manifests, the scheduler."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_a2perf.scheduling.durations import FILE, read_durations
+from pytest_a2perf.scheduling.leases import CUDA, HIP, LEASE, leases
+from pytest_a2perf.scheduling.manifest import Manifest
+from pytest_a2perf.scheduling.scheduler import TrialScheduling
+from pytest_a2perf.settings import Config
+from pytest_a2perf.trials.isolation import GRACE
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
+__all__ = ["Nodes"]
+
+_MARGIN = 2 * GRACE + 1.0
+"""Seconds beyond its timeout after which a trial that ends itself no more loses its worker."""
+
+
+class Nodes:
+    """Leases GPUs to workers, hears what they collected, and schedules their items.
+
+    Args:
+        config: pytest's.
+        options: the plugin's.
+        decided: whether no more seeds of a scenario are wanted.
+    """
+
+    def __init__(
+        self, config: pytest.Config, options: Config, *, decided: Callable[[str], bool]
+    ) -> None:
+        self._config = config
+        self._options = options
+        self._decided = decided
+        self._manifests: dict[str, Manifest] = {}
+        self._scheduler: TrialScheduling | None = None
+        self._started: dict[str, float] = {}
+        self._overdue: set[str] = set()
+        self._closed = threading.Event()
+        self._watch: threading.Thread | None = None
+
+    @property
+    def dropped(self) -> list[str]:
+        """Trials that were not wanted any more."""
+        return [] if self._scheduler is None else self._scheduler.dropped
+
+    def timed_out(self, nodeid: str) -> bool:
+        """Whether a trial's worker was killed because the trial took too long."""
+        return nodeid in self._overdue
+
+    # -- workers -------------------------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, specs: list[Any]) -> None:
+        """Give each worker on this machine its GPU, unless the user has given it one."""
+        local = [spec for spec in specs if spec.popen and not spec.python and not spec.via]
+        free = [spec for spec in local if not {CUDA, HIP} & {*(spec.env or {})}]
+        for spec, lease in zip(free, leases(len(free), self._options.workers_per_gpu), strict=True):
+            if lease is not None:
+                # The second variable tells the record what was leased.
+                lent = {lease.variable: lease.device, LEASE: f"{lease.variable}={lease.device}"}
+                spec.env = {**(spec.env or {}), **lent}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: WorkerController) -> None:
+        """Open a channel on which the worker will tell what it has collected."""
+        channel = node.gateway.newchannel()
+        name = node.gateway.id
+        channel.setcallback(lambda line: self._hear(name, line))
+        node.workerinput["a2perf_channel"] = channel
+
+    def _hear(self, worker: str, line: str) -> None:
+        # In execnet's thread; the worker's collection, which follows, is handled in the main one.
+        self._manifests[worker] = Manifest.from_line(line)
+
+    def manifest(self, node: WorkerController) -> Manifest | None:
+        """Return what a worker has told."""
+        return self._manifests.get(node.gateway.id)
+
+    # -- scheduling ----------------------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> TrialScheduling | None:
+        """Replace xdist's default; another ``--dist`` is the user's choice."""
+        if config.getvalue("dist") != "load":
+            return None
+        self._scheduler = TrialScheduling(
+            config,
+            len(config.getvalue("tx")),
+            self._manifests,
+            expected=read_durations(self._options.folder / FILE),
+            decided=self._decided,
+            started=self._started.__contains__,
+        )
+        self._watch = threading.Thread(target=self._watch_over, name="a2perf-watch", daemon=True)
+        self._watch.start()
+        return self._scheduler
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Remember since when an item runs."""
+        self._started[nodeid] = time.monotonic()
+
+    def pytest_sessionfinish(self) -> None:
+        """Stop watching."""
+        self._closed.set()
+        if self._watch is not None:
+            self._watch.join()
+
+    def _watch_over(self) -> None:
+        """Kill workers whose trial is long overdue: not even its own process could end it."""
+        assert self._scheduler is not None
+        while not self._closed.wait(0.5):
+            now = time.monotonic()
+            for node, nodeid, timeout in self._scheduler.running():
+                begun = self._started.get(nodeid)
+                if begun is not None and now > begun + timeout + _MARGIN:
+                    self._overdue.add(nodeid)
+                    node.gateway._io.kill()  # noqa: SLF001 - gateway.exit waits for the worker
