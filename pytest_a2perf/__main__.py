@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 __all__ = ["main"]
@@ -57,7 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("schema", help="print the JSON Schema of scenario files")
     commands.add_parser("metrics", help="list the metrics that gates can name")
     commands.add_parser("suites", help="list the suites that ship")
-    command = parser.parse_args(arguments).command
+    merging = commands.add_parser(
+        "merge",
+        help="join the runs of shards, judge the gates, report and exit as pytest does",
+        epilog="Further options, such as --junitxml FILE, are pytest's.",
+    )
+    merging.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or one above it")
+    given, rest = parser.parse_known_args(arguments)
+    command = given.command
+    if command == "merge":
+        return _merge([Path(run) for run in given.runs], rest)
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if command == "schema":
         print(json.dumps(scenario_schema(), indent=2))  # noqa: T201 - a command's output
     elif command == "metrics":
@@ -72,6 +84,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in sorted(suites_folder().glob("*.toml")):
             print(path.stem)  # noqa: T201
     return 0
+
+
+def _merge(runs: Sequence[Path], options: Sequence[str]) -> int:
+    import pytest
+
+    from pytest_a2perf.errors import A2PerfError
+    from pytest_a2perf.reports.replay import Replay
+    from pytest_a2perf.runs.merge import find_runs, merge
+
+    try:
+        merged = merge(find_runs(runs))
+    except A2PerfError as error:
+        print(f"merge: {error}", file=sys.stderr)  # noqa: T201 - a command's output
+        return int(pytest.ExitCode.USAGE_ERROR)
+    # The project's conftest and settings hold, since its metrics may be needed.
+    return int(pytest.main(["--a2perf", "-n0", *options], plugins=[Replay(merged)]))
 
 
 if __name__ == "__main__":

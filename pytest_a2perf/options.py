@@ -21,6 +21,7 @@ _OPTIONS: tuple[tuple[str, Literal["string", "bool", "args"], Any, str | None, s
     ("a2perf-dir", "string", ".a2perf", "DIR", "folder for runs (default: .a2perf)"),
     ("a2perf-json", "string", "", "FILE", "write the whole run as one JSON file"),
     ("a2perf-resume", "string", "", "RUN", "go on with a run that was cut off (default: the last)"),
+    ("a2perf-shard", "string", "", "I/N|auto", "run one part of the trials; join them with merge"),
     ("a2perf-undecided", "string", "fail", "fail|warn|pass", "what an undecided gate does"),
     ("a2perf-workers-per-gpu", "string", "1", "N", "workers that share one GPU (default: 1)"),
     ("a2perf-require-target", "bool", False, None, "fail what a missing target would skip"),

@@ -21,11 +21,12 @@ from pytest_a2perf.reports.export import run_summary
 from pytest_a2perf.reports.progress import ProgressLine
 from pytest_a2perf.reports.terminal import write_summary
 from pytest_a2perf.reports.verdict import failure_text
+from pytest_a2perf.runs.plan import RunPlan
 from pytest_a2perf.runs.provenance import provenance
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import RunStore, find_run, read_records
-from pytest_a2perf.scheduling.durations import FILE, write_durations
-from pytest_a2perf.scheduling.manifest import Manifest, manifest_of
+from pytest_a2perf.scheduling.durations import FILE, read_durations, write_durations
+from pytest_a2perf.scheduling.manifest import Manifest
 from pytest_a2perf.scheduling.nodes import Nodes
 from pytest_a2perf.settings import Config
 from pytest_a2perf.trials.plan import PlannedGate
@@ -49,8 +50,12 @@ class RunSession:
         self._started: dict[str, None] = {}
         self._expected: Sequence[str] = ()
         self._scenario_of: dict[str, str] = {}
+        self._planned = False
+        self._durations = read_durations(options.folder / FILE)
         self._reported: set[str] = set()
         self._problems: list[str] = []
+        self._shortcomings: list[str] = []
+        self._notes: list[str] = []
         self._resumed: list[Record] = []
         self._store: RunStore | None = None
         self._progress: ProgressLine | None = None
@@ -87,6 +92,7 @@ class RunSession:
             {
                 "folder": self._config.stash.get(RUN_FOLDER, ""),
                 "done": self._done(),
+                "durations": self._durations,
                 "progress": progress,
             }
         )
@@ -102,12 +108,30 @@ class RunSession:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Without xdist, the items are here."""
         if session.items and self._store is not None:
-            self._expect([item.nodeid for item in session.items], manifest_of(session.items))
+            active: Any = self._config.pluginmanager.get_plugin("a2perf-active")
+            ids = [item.nodeid for item in session.items]
+            self._expect(ids, active.manifest(session.items))
 
     def _expect(self, ids: Sequence[str], manifest: Manifest) -> None:
         for nodeid, work in zip(ids, map(manifest.works.__getitem__, manifest.items), strict=True):
             if work.kind == "trial":
                 self._scenario_of[nodeid] = work.scenario
+        if self._store is not None and not self._planned:
+            self._planned = True
+            shard = str(self._options.shard or "")
+            plan = RunPlan(shard, {**self._scenario_of, **manifest.elsewhere}, manifest.gates)
+            self._store.write_plan(plan)
+            if shard and plan.gates:
+                self._notes.append(
+                    f"shard {shard}: gates are judged by python -m pytest_a2perf merge"
+                )
+
+    def adopt(self, plan: RunPlan, problems: Sequence[str]) -> None:
+        """Take over what merged runs set out to do, and what is missing of them."""
+        self._scenario_of = dict(plan.trials)
+        self._shortcomings += problems
+        if self._store is not None:
+            self._store.write_plan(plan)
 
     def decided(self, scenario_id: str) -> bool:
         """Whether no more seeds of a scenario are wanted."""
@@ -124,7 +148,7 @@ class RunSession:
             self._progress = ProgressLine(reporter)
             self._config.stash[PROGRESS] = self._progress.address
         active: Any = self._config.pluginmanager.get_plugin("a2perf-active")
-        active.set_done(self._done())
+        active.share(self._done(), self._durations)
         for record in self._resumed:
             if self._done().get(record.nodeid) == record.digest:
                 self._add(record)
@@ -251,7 +275,8 @@ class RunSession:
         if missing and not stopped:
             self._problems.append(f"{len(missing)} items left no result: {', '.join(missing[:3])}")
             session.testsfailed += 1
-        if self._store is not None and self._store.problem:
+        if self._shortcomings or (self._store is not None and self._store.problem):
+            self._problems += self._shortcomings
             session.testsfailed += 1
 
     # -- reports -------------------------------------------------------------------------------
@@ -314,4 +339,11 @@ class RunSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the report."""
         waiting = [gate.nodeid for gate in self._waiting.values()]
-        write_summary(terminalreporter, self.records, self.verdicts, waiting, self._problems)
+        write_summary(
+            terminalreporter,
+            self.records,
+            self.verdicts,
+            waiting=waiting,
+            notes=self._notes,
+            problems=self._problems,
+        )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import pytest
+
+from pytest_a2perf.errors import A2PerfError
+from pytest_a2perf.scheduling.shards import Shard, parse_shard
 
 __all__ = ["Config", "resolve_options"]
 
@@ -24,6 +28,7 @@ class Config:
         folder: where runs are kept.
         json: file for the whole run, or None.
         resume: a run to go on with (``last`` or its id or path), or None.
+        shard: the part of the trials to run, or None for all.
         undecided: what an undecided gate does to the exit code.
         workers_per_gpu: how many xdist workers share one GPU.
         require_target: whether trials fail where their target is missing.
@@ -37,6 +42,7 @@ class Config:
     folder: Path
     json: Path | None
     resume: str | None
+    shard: Shard | None
     undecided: Undecided
     workers_per_gpu: int
     require_target: bool
@@ -76,6 +82,10 @@ def resolve_options(config: pytest.Config) -> Config:
             "--a2perf-workers-per-gpu (a2perf_workers_per_gpu): expected a number of workers, got "
             f"{sharing!r}"
         )
+    try:
+        shard = parse_shard(part, os.environ) if (part := str(value("a2perf_shard"))) else None
+    except A2PerfError as error:
+        raise pytest.UsageError(str(error)) from None
     root = config.rootpath
     json = str(value("a2perf_json"))
     invocation = config.invocation_params.dir
@@ -87,6 +97,7 @@ def resolve_options(config: pytest.Config) -> Config:
         folder=(root / str(value("a2perf_dir"))).resolve(),
         json=(invocation / json).resolve() if json else None,
         resume=str(value("a2perf_resume")) or None,
+        shard=shard,
         undecided=cast("Undecided", undecided),
         workers_per_gpu=int(sharing),
         require_target=bool(value("a2perf_require_target")),

@@ -17,7 +17,8 @@ from pytest_a2perf.runs.record import Record
 from pytest_a2perf.scenarios.collector import GateItem, collect_file
 from pytest_a2perf.scenarios.marker import parametrize_seeds, plan_functions
 from pytest_a2perf.scheduling.leases import LEASE
-from pytest_a2perf.scheduling.manifest import manifest_of
+from pytest_a2perf.scheduling.manifest import Manifest, manifest_of
+from pytest_a2perf.scheduling.selection import Selection, select, with_trials_of_gates
 from pytest_a2perf.scheduling.targets import missing_target
 from pytest_a2perf.settings import Config
 from pytest_a2perf.trials.deadline import deadline
@@ -49,6 +50,8 @@ class Worker:
         given = workerinput.get("a2perf")
         shared: dict[str, Any] = json.loads(given) if given else {}
         self._done: dict[str, str] = shared.get("done", {})
+        self._durations: dict[str, float] = shared.get("durations", {})
+        self._selection = Selection([], [], {}, [])
         self._workers = int(workerinput.get("workercount", 1))
         if shared.get("progress"):
             host, port = shared["progress"]
@@ -56,9 +59,15 @@ class Worker:
         if shared.get("folder"):
             config.stash[RUN_FOLDER] = shared["folder"]
 
-    def set_done(self, done: dict[str, str]) -> None:
-        """Take over which trials a resumed run has already: node id -> digest."""
+    def share(self, done: dict[str, str], durations: dict[str, float]) -> None:
+        """Take over what the session knows; an xdist worker reads it from its input.
+
+        Args:
+            done: digests of the trials that a resumed run has already, by node id.
+            durations: mean seconds of a trial by scenario.
+        """
         self._done = done
+        self._durations = durations
 
     def header(self) -> list[str]:
         """Return the lines for pytest's header."""
@@ -98,31 +107,24 @@ class Worker:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> Generator[None, None, None]:
-        """After -k, -m and --lf: a gate that stays pulls in its trials; resumed ones drop out."""
+        """After -k, -m and --lf: a gate that stays pulls in its trials; what is done drops out."""
         yield
-        present = {item.nodeid for item in items}
-        complete: list[pytest.Item] = []
-        for item in items:
-            if isinstance(item, GateItem):
-                missing = [trial for trial in item.trials if trial.nodeid not in present]
-                complete += missing
-                present.update(trial.nodeid for trial in missing)
-            complete.append(item)
-        done = [item for item in complete if self._is_done(item)]
-        if done:
-            config.hook.pytest_deselected(items=done)
-        items[:] = [item for item in complete if not self._is_done(item)]
+        everything = with_trials_of_gates(items)
+        self._selection = select(everything, self._done, self._options.shard, self._durations)
+        if self._selection.elsewhere:
+            config.hook.pytest_deselected(items=self._selection.elsewhere)
+        items[:] = self._selection.here
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the scheduler what was collected, before xdist sends the node ids."""
         channel = getattr(self._config, "workerinput", {}).get("a2perf_channel")
         if channel is not None:
-            channel.send(manifest_of(session.items).to_line())
+            channel.send(self.manifest(session.items).to_line())
 
-    def _is_done(self, item: pytest.Item) -> bool:
-        planned = item.stash.get(PLANNED, None)
-        return planned is not None and self._done.get(item.nodeid) == planned.digest
+    def manifest(self, items: list[pytest.Item]) -> Manifest:
+        """Describe what was collected."""
+        return manifest_of(items, self._selection)
 
     # -- running -------------------------------------------------------------------------------
 

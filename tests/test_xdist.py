@@ -48,7 +48,7 @@ def test_results_do_not_depend_on_the_number_of_workers(project, write):
             for trial in data["trials"]
         }
         gates = {
-            name: scenario["gates"]["return.mean"]["value"]
+            name: [scenario["gates"]["return.mean"][key] for key in ("value", "low", "high")]
             for name, scenario in data["scenarios"].items()
         }
         runs.append((trials, gates))

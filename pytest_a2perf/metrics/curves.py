@@ -191,9 +191,12 @@ def curve_range(runs: Sequence[Run]) -> float:
     """Return the mean over runs of the 95 % quantile of a curve less its start (Chan et al.).
 
     Raises:
-        UnsupportedSampleError: the curves do not rise, so nothing can be expressed in their range.
+        UnsupportedSampleError: the curves do not rise, or without end, so nothing can be expressed
+            in their range.
     """
     size = float(np.mean([np.quantile(values, 0.95) - values[0] for _, values in runs]))
     if size <= 0:
         raise UnsupportedSampleError("the curves do not rise above their start")
+    if not math.isfinite(size):
+        raise UnsupportedSampleError("the range of the curves is not a finite number")
     return size

@@ -14,14 +14,24 @@ from pytest_a2perf.metrics.base import Estimate
 from pytest_a2perf.quantities import Quantity, worst_quality
 from pytest_a2perf.runs.record import Record
 
-__all__ = ["Floats", "common_unit", "finite", "usable", "with_interval", "with_sources"]
+__all__ = [
+    "Floats", "common_unit", "finite", "overflowing", "usable", "with_interval", "with_sources",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
+overflowing = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+"""Decorates estimates: what floats cannot hold becomes infinite or NaN, which is told and passes no
+gate, whatever filter for warnings the user has."""
+
 
 def usable(records: Sequence[Record]) -> list[Record]:
-    """Return the trials that say something about the agent: neither broken by infra nor idle."""
-    return [record for record in records if record.outcome not in ("infra", "not_run")]
+    """Return the trials that say something about the agent: neither broken by infra nor idle.
+
+    They come in the order of their seeds, so that no interval depends on who finished first.
+    """
+    found = [record for record in records if record.outcome not in ("infra", "not_run")]
+    return sorted(found, key=lambda record: (record.seed, record.nodeid, record.attempt))
 
 
 def finite(quantities: Mapping[str, Quantity], name: str) -> Quantity | None:

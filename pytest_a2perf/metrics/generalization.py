@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_a2perf.errors import UnknownNameError, UnsupportedSampleError
 from pytest_a2perf.metrics.base import Direction, Estimate, Group, Metric, Request
-from pytest_a2perf.metrics.evidence import Floats, usable, with_interval
+from pytest_a2perf.metrics.evidence import Floats, overflowing, usable, with_interval
 from pytest_a2perf.metrics.intervals import quantile_interval, weights
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.suggest import did_you_mean
@@ -31,6 +31,7 @@ class GeneralizationMetric:
     direction: Direction = "higher"
     group: Group = "application"
 
+    @overflowing
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate it; see `Metric.estimate`."""
         trials = [record for record in usable(records) if record.episodes]
@@ -56,8 +57,7 @@ class GeneralizationMetric:
         return with_interval(estimate, bounds, "bootstrap")
 
     def _combine(self, totals: Floats, counts: Floats) -> Floats:
-        with np.errstate(invalid="ignore"):  # a resample may miss a task; then it is undefined
-            means = totals / counts
+        means = totals / counts  # a resample may miss a task; then it is undefined
         return np.asarray(means.mean(axis=-1) if self.average else means.sum(axis=-1))
 
 

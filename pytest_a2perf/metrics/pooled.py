@@ -13,6 +13,7 @@ from pytest_a2perf.metrics.evidence import (
     Floats,
     common_unit,
     finite,
+    overflowing,
     usable,
     with_interval,
     with_sources,
@@ -54,6 +55,7 @@ def _single(reading: Quantity | None) -> tuple[Floats, Quantity | None]:
     return (_NOTHING, None) if reading is None else (np.array([reading.value]), reading)
 
 
+@overflowing
 def estimate_pooled(
     name: str, trials: Sequence[Floats], reduce: Statistic, request: Request, *, unit: str = ""
 ) -> Estimate:
@@ -74,15 +76,13 @@ def estimate_pooled(
         there = "there is 1" if count == 1 else f"there are {count}"
         needs = f"{reduce.needs} value{'s' * (reduce.needs > 1)}"
         raise UnsupportedSampleError(f"{name} needs {needs}, {there}")
-    with np.errstate(invalid="ignore"):  # infinite returns make NaN, which no gate passes
-        value = reduce.function(np.concatenate(trials))
+    value = reduce.function(np.concatenate(trials))
     estimate = Estimate(
         value, unit, confidence=request.confidence, n=len(trials), note=reduce.note(count)
     )
     if len(trials) < 2 or count < reduce.wants or reduce.resampled is None:
         return estimate
-    with np.errstate(invalid="ignore"):
-        bounds = bootstrap(trials, reduce.resampled, confidence=request.confidence, key=name)
+    bounds = bootstrap(trials, reduce.resampled, confidence=request.confidence, key=name)
     return with_interval(estimate, bounds, "bootstrap")
 
 

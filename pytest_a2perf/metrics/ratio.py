@@ -9,7 +9,13 @@ import numpy as np
 
 from pytest_a2perf.errors import UnsupportedSampleError
 from pytest_a2perf.metrics.base import Direction, Estimate, Group, Request
-from pytest_a2perf.metrics.evidence import finite, usable, with_interval, with_sources
+from pytest_a2perf.metrics.evidence import (
+    finite,
+    overflowing,
+    usable,
+    with_interval,
+    with_sources,
+)
 from pytest_a2perf.metrics.intervals import quantile_interval, weights
 from pytest_a2perf.metrics.success import attempts_of
 from pytest_a2perf.quantities import Quantity
@@ -41,6 +47,7 @@ class RatioMetric:
     inverted: bool = False
     group: Group = "system"
 
+    @overflowing
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate it; see `Metric.estimate`."""
         pairs: list[tuple[float, float]] = []
@@ -64,11 +71,8 @@ class RatioMetric:
         if n < 2:
             return estimate
         sums = weights(n, n, self.name) @ table
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = sums[:, 0] / sums[:, 1]
-        return with_interval(
-            estimate, quantile_interval(ratios, request.confidence, n), "bootstrap"
-        )
+        bounds = quantile_interval(sums[:, 0] / sums[:, 1], request.confidence, n)
+        return with_interval(estimate, bounds, "bootstrap")
 
 
 @dataclass(frozen=True)

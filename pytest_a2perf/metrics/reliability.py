@@ -19,7 +19,7 @@ from pytest_a2perf.metrics.curves import (
     runs_of,
     short_term_risk,
 )
-from pytest_a2perf.metrics.evidence import usable, with_interval
+from pytest_a2perf.metrics.evidence import overflowing, usable, with_interval
 from pytest_a2perf.metrics.pooled import PooledMetric, estimate_pooled, returns
 from pytest_a2perf.metrics.statistics import statistic
 from pytest_a2perf.runs.record import Record
@@ -56,6 +56,7 @@ class CurveMetric:
     unit: str = ""
     group: Group = "reliability"
 
+    @overflowing
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate it; see `Metric.estimate`."""
         runs = runs_of([r.curves["return"] for r in usable(records) if "return" in r.curves])
@@ -63,7 +64,7 @@ class CurveMetric:
             raise UnsupportedSampleError(f"{self.name}: no trial has a curve named 'return'")
         try:
             estimate = self._estimate(runs, request)
-            return _scaled(estimate, 1 / curve_range(runs)) if self.normalized else estimate
+            return _divided(estimate, curve_range(runs)) if self.normalized else estimate
         except UnsupportedSampleError as error:
             raise UnsupportedSampleError(
                 f"{self.name}: {str(error).removeprefix(self.name).strip()}"
@@ -77,7 +78,7 @@ class CurveMetric:
         estimate = estimate_pooled(self.name, found.values, found.reduce, request)
         if found.note:
             estimate = replace(estimate, note=found.note)
-        return estimate if found.sign > 0 else _scaled(estimate, -1.0)
+        return estimate if found.sign > 0 else _divided(estimate, -1.0)
 
     def _across_runs(self, runs: Sequence[Run], request: Request) -> Estimate:
         table = curve_table(runs, request.definition)
@@ -89,9 +90,9 @@ class CurveMetric:
         return with_interval(estimate, bounds, "bootstrap")
 
 
-def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    low, high = sorted((estimate.low * factor, estimate.high * factor))
-    return replace(estimate, value=estimate.value * factor, low=low, high=high)
+def _divided(estimate: Estimate, divisor: float) -> Estimate:
+    low, high = sorted((estimate.low / divisor, estimate.high / divisor))
+    return replace(estimate, value=estimate.value / divisor, low=low, high=high)
 
 
 _ROLLOUTS: dict[str, tuple[str, Direction, str]] = {

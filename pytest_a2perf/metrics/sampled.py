@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_a2perf.errors import UnknownNameError, UnsupportedSampleError
 from pytest_a2perf.metrics.base import Direction, Estimate, Group, Metric, Request
-from pytest_a2perf.metrics.evidence import Floats, common_unit, usable, with_interval
+from pytest_a2perf.metrics.evidence import Floats, common_unit, overflowing, usable, with_interval
 from pytest_a2perf.metrics.intervals import quantile_interval, rate_interval, weights
 from pytest_a2perf.metrics.statistics import quantile_of, quantile_wants
 from pytest_a2perf.runs.histogram import RELATIVE_ERROR, Histogram, bucket_value
@@ -43,6 +43,7 @@ class SampledMetric:
     direction: Direction = "lower"
     group: Group = "system"
 
+    @overflowing
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate it; quantiles are within the histogram's relative error."""
         found = [r.samples[self.sample] for r in usable(records) if self.sample in r.samples]

@@ -82,7 +82,8 @@ def cvar(values: Floats, alpha: float = CVAR_ALPHA, *, upper: bool = False) -> f
     """
     if upper:
         return -cvar(-values, alpha)
-    return float(values[values <= np.quantile(values, alpha)].mean())
+    # Of values that are no numbers the quantile is none either; then all count, and so do those.
+    return float(values[~(values > np.quantile(values, alpha))].mean())
 
 
 def cvar_wants(alpha: float) -> int:

@@ -27,7 +27,9 @@ def write_summary(
     reporter: pytest.TerminalReporter,
     records: Mapping[str, Sequence[Record]],
     verdicts: Verdicts,
+    *,
     waiting: Sequence[str],
+    notes: Sequence[str],
     problems: Sequence[str],
 ) -> None:
     """Write the report; nothing at all for a run without trials.
@@ -37,9 +39,10 @@ def write_summary(
         records: by scenario.
         verdicts: by node id of the gate.
         waiting: gates that were not judged because the run was stopped.
+        notes: what else should be known.
         problems: what makes the run incomplete.
     """
-    if not (records or verdicts or waiting or problems):
+    if not (records or verdicts or waiting or notes or problems):
         return
     count = sum(len(trials) for trials in records.values())
     scenarios = len(records)
@@ -63,6 +66,8 @@ def write_summary(
         reporter.write_line("")
     for nodeid in waiting:
         reporter.write_line(f"not judged, the run was stopped: {nodeid}", yellow=True)
+    for note in notes:
+        reporter.write_line(f"a2perf: {note}")
     for problem in problems:
         reporter.write_line(f"a2perf: {problem}", red=True, bold=True)
 

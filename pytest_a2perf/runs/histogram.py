@@ -71,8 +71,9 @@ class Histogram:
         index, counts = np.unique(buckets, return_counts=True)
         histogram.counts = dict(zip(index.tolist(), counts.tolist(), strict=True))
         histogram.count = int(values.size)
-        histogram.total = float(values.sum())
-        histogram.total_square = float(np.square(values).sum())
+        with np.errstate(over="ignore"):  # then they are infinite
+            histogram.total = float(values.sum())
+            histogram.total_square = float(np.square(values).sum())
         histogram.minimum = float(values.min())
         histogram.maximum = float(values.max())
         if limit is not None:
@@ -117,10 +118,11 @@ class Histogram:
 
     @property
     def std(self) -> float:
-        """Standard deviation (population); NaN when empty."""
+        """Standard deviation (population); NaN when empty, or too large for its square."""
         if not self.count:
             return math.nan
-        return math.sqrt(max(0.0, self.total_square / self.count - self.mean**2))
+        mean = self.mean
+        return math.sqrt(max(self.total_square / self.count - mean * mean, 0.0))
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON scalars; buckets as ``[first, count, gap, count, ...]`` to stay small."""

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_a2perf.errors import A2PerfError
+from pytest_a2perf.runs.plan import RunPlan, write_plan
 from pytest_a2perf.runs.record import SCHEMA, Record
 from pytest_a2perf.suggest import did_you_mean
 
-__all__ = ["RunStore", "find_run", "read_records"]
+__all__ = ["RECORDS", "RunStore", "find_run", "read_records"]
 
 RECORDS = "records.jsonl"
 RUN = "run.json"
@@ -58,6 +59,13 @@ class RunStore:
             draft.replace(target)
         except OSError as error:
             self.problem = f"{target}: {error.strerror or error}"
+
+    def write_plan(self, plan: RunPlan) -> None:
+        """Write the run's plan."""
+        try:
+            write_plan(self.folder, plan)
+        except OSError as error:
+            self.problem = f"{self.folder}: the plan: {error.strerror or error}"
 
     def close(self) -> str | None:
         """Close the file; return a warning if something could not be stored where it belongs."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import pytest
 
 from pytest_a2perf.keys import PLANNED
 from pytest_a2perf.scenarios.collector import GateItem
+from pytest_a2perf.scheduling.selection import Selection
 from pytest_a2perf.scheduling.targets import missing_target
 from pytest_a2perf.trials.plan import PlannedGate
 
@@ -50,7 +51,8 @@ class Manifest:
         works: see `Work`.
         items: the index into ``works`` of each collected item, in order.
         missing: why a target of these works cannot be met here, by target.
-        gates: the collected gates.
+        gates: all gates, also those that this shard leaves to the merge.
+        elsewhere: scenario ids of the trials that do not run here, by node id.
     """
 
     host: str
@@ -58,10 +60,11 @@ class Manifest:
     items: tuple[int, ...]
     missing: dict[str, str]
     gates: tuple[PlannedGate, ...] = ()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def to_line(self) -> str:
         """Return JSON text."""
-        data = {name: getattr(self, name) for name in ("host", "items", "missing")}
+        data = {name: getattr(self, name) for name in ("host", "items", "missing", "elsewhere")}
         data["works"] = [asdict(work) for work in self.works]
         data["gates"] = [gate.to_line() for gate in self.gates]
         return json.dumps(data)
@@ -76,11 +79,12 @@ class Manifest:
             tuple(data["items"]),
             data["missing"],
             tuple(PlannedGate.from_line(gate) for gate in data["gates"]),
+            data["elsewhere"],
         )
 
 
-def manifest_of(items: Sequence[pytest.Item]) -> Manifest:
-    """Describe the items of this process."""
+def manifest_of(items: Sequence[pytest.Item], selection: Selection) -> Manifest:
+    """Describe the items of this process, and what was selected for others."""
     works: dict[Work, int] = {}
     indices = tuple(works.setdefault(_work_of(item), len(works)) for item in items)
     reasons = {work.target: missing_target(work.target) for work in works if work.target}
@@ -89,7 +93,8 @@ def manifest_of(items: Sequence[pytest.Item]) -> Manifest:
         tuple(works),
         indices,
         {target: reason for target, reason in reasons.items() if reason is not None},
-        tuple(item.plan() for item in items if isinstance(item, GateItem)),
+        tuple(gate.plan() for gate in selection.gates),
+        selection.trials,
     )
 
 
