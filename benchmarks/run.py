@@ -9,7 +9,16 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-SCRIPTS = ("startup", "collection", "trial_overhead", "rollout")
+SCRIPTS = (
+    "startup",
+    "collection",
+    "trial_overhead",
+    "rollout",
+    "html_report",
+    "sequential",
+    "scale",
+    "workers",
+)
 PACKAGES = ("pytest", "pytest-xdist", "pytest-benchmark", "gymnasium", "numpy")
 
 

@@ -28,7 +28,7 @@ def scenario_schema() -> dict[str, Any]:
         "description": "a condition such as '>= 40' or '<= 33 ms'",
     }
     gate = definitions.pop("GateSpec")
-    gate["anyOf"] = [{"required": ["min"]}, {"required": ["max"]}]
+    gate["anyOf"] = [{"required": [key]} for key in ("min", "max", "regression")]
     scenario = definitions["Scenario"]["properties"]
     scenario["gates"] = {
         "type": "object",
@@ -64,12 +64,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Further options, such as --junitxml FILE, are pytest's.",
     )
     merging.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or one above it")
+    past = commands.add_parser("history", help="show a metric over the stored runs, and its steps")
+    past.add_argument("metric", metavar="METRIC", help="e.g. return.mean")
+    past.add_argument(
+        "--scenario", default="", metavar="TEXT", help="only those with TEXT in the id"
+    )
+    past.add_argument("--dir", default=".a2perf", type=Path, help="folder for runs")
+    past.add_argument("--html", type=Path, metavar="FILE", help="write a page with a plot, too")
     given, rest = parser.parse_known_args(arguments)
     command = given.command
     if command == "merge":
         return _merge([Path(run) for run in given.runs], rest)
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if command == "history":
+        return _history(given.metric, given.scenario, given.dir / "runs", given.html)
     if command == "schema":
         print(json.dumps(scenario_schema(), indent=2))  # noqa: T201 - a command's output
     elif command == "metrics":
@@ -100,6 +109,32 @@ def _merge(runs: Sequence[Path], options: Sequence[str]) -> int:
         return int(pytest.ExitCode.USAGE_ERROR)
     # The project's conftest and settings hold, since its metrics may be needed.
     return int(pytest.main(["--a2perf", "-n0", *options], plugins=[Replay(merged)]))
+
+
+def _history(metric: str, scenario: str, runs: Path, html: Path | None) -> int:
+    from pytest_a2perf.errors import A2PerfError
+    from pytest_a2perf.reports.history import ascii_only, history_lines
+    from pytest_a2perf.reports.html.page import history_page
+    from pytest_a2perf.runs.history import metric_history, read_runs
+
+    warnings: list[str] = []
+    try:
+        found = read_runs(runs, warnings)
+        for warning in warnings:
+            print(f"history: {warning}", file=sys.stderr)  # noqa: T201 - a command's output
+        if not found:
+            raise A2PerfError(f"{runs}: no run here that came to its end")  # noqa: TRY301
+        series = metric_history(found, metric, scenario)
+        if html is not None:
+            html.parent.mkdir(parents=True, exist_ok=True)
+            html.write_text(history_page(series), "utf-8", errors="replace")
+    except (A2PerfError, OSError) as error:
+        print(f"history: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
+    for line in history_lines(series):
+        print(ascii_only(line) if plain else line)  # noqa: T201
+    return 0
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from pytest_a2perf.agents.registry import register_agent
 from pytest_a2perf.domains.registry import register_domain
-from pytest_a2perf.keys import CONFIG, INSTRUMENTS
+from pytest_a2perf.keys import COMPANION, CONFIG, INSTRUMENTS
 from pytest_a2perf.meters.session import Instruments
 from pytest_a2perf.metrics.registry import register
 from pytest_a2perf.scenarios.suites import suite_path
@@ -38,13 +39,42 @@ def activate(config: pytest.Config) -> None:
         carbon=options.carbon,
         extra=[meter for meters in hook.pytest_a2perf_meters(config=config) for meter in meters],
     )
-    in_xdist_worker = hasattr(config, "workerinput")
-    if not in_xdist_worker:
+    if not hasattr(config, "workerinput") and COMPANION not in config.stash:
+        _check_arguments(config)
         _add_arguments(config, options)
+        from pytest_a2perf.reports.exports import prepare_exports
         from pytest_a2perf.session import RunSession
 
+        prepare_exports(config, options)
         config.pluginmanager.register(RunSession(config, options), "a2perf-session")
     config.pluginmanager.register(Worker(config, options), "a2perf-active")
+    if options.against:
+        from pytest_a2perf.against.pairs import register_pairs
+
+        register_pairs(config)
+
+
+def _check_arguments(config: pytest.Config) -> None:
+    """Refuse a value that has moved the rootdir.
+
+    pytest looks for the rootdir before it knows of our options, and takes a path behind one of them
+    for a path to tests.
+    """
+    if config.option.rootdir is not None or config.option.inifilename is not None:
+        return
+    here = config.invocation_params.dir
+    if config.inipath is not None or config.rootpath == here:
+        return
+    arguments = [str(argument) for argument in config.invocation_params.args]
+    for option, given in pairwise(arguments):
+        if not option.startswith("--a2perf-") or "=" in option or given.startswith("-"):
+            continue
+        path = here / given
+        if path.exists() and not path.resolve().is_relative_to(here.resolve()):
+            raise pytest.UsageError(
+                f"{option} {given}: pytest takes this for a path to tests and moves the rootdir to "
+                f"{config.rootpath}; write {option}={given}"
+            )
 
 
 def _add_arguments(config: pytest.Config, options: Config) -> None:

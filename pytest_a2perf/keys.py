@@ -12,11 +12,24 @@ if TYPE_CHECKING:
     from pytest_a2perf.trials.plan import PlannedTrial
     from pytest_a2perf.trials.trial import Trial
 
-__all__ = ["CONFIG", "INSTRUMENTS", "PLANNED", "PROGRESS", "RUN_FOLDER", "TRIAL"]
+__all__ = [
+    "COMPANION",
+    "CONFIG",
+    "DRIFTS",
+    "INSTRUMENTS",
+    "PLANNED",
+    "PROGRESS",
+    "RUN_FOLDER",
+    "TRIAL",
+]
+
+COMPANION: pytest.StashKey[bool] = pytest.StashKey()
+"""Set in the process that runs the other version, see `pytest_a2perf.against`."""
 
 CONFIG: pytest.StashKey[Config] = pytest.StashKey()
 INSTRUMENTS: pytest.StashKey[Instruments] = pytest.StashKey()
 RUN_FOLDER: pytest.StashKey[str] = pytest.StashKey()
 PROGRESS: pytest.StashKey[tuple[str, int]] = pytest.StashKey()
 PLANNED: pytest.StashKey[PlannedTrial] = pytest.StashKey()
+DRIFTS: pytest.StashKey[dict[str, float]] = pytest.StashKey()
 TRIAL: pytest.StashKey[Trial] = pytest.StashKey()

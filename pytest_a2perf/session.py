@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
+from pytest_a2perf.against.baseline import side_by_side
 from pytest_a2perf.errors import A2PerfError
+from pytest_a2perf.gates.reference import BaselineBook
+from pytest_a2perf.gates.regression import is_regression, judge_regressions
+from pytest_a2perf.gates.stopping import EarlyStopping
 from pytest_a2perf.gates.verdict import Verdict, judge
-from pytest_a2perf.keys import PROGRESS, RUN_FOLDER
+from pytest_a2perf.keys import DRIFTS, PROGRESS, RUN_FOLDER
 from pytest_a2perf.reports.export import run_summary
+from pytest_a2perf.reports.exports import export_run
+from pytest_a2perf.reports.exports.github import write_annotations
+from pytest_a2perf.reports.gates import UNDECIDED, gate_reports
 from pytest_a2perf.reports.progress import ProgressLine
 from pytest_a2perf.reports.terminal import write_summary
-from pytest_a2perf.reports.verdict import failure_text
 from pytest_a2perf.runs.plan import RunPlan
 from pytest_a2perf.runs.provenance import provenance
 from pytest_a2perf.runs.record import Record
@@ -29,12 +37,11 @@ from pytest_a2perf.scheduling.durations import FILE, read_durations, write_durat
 from pytest_a2perf.scheduling.manifest import Manifest
 from pytest_a2perf.scheduling.nodes import Nodes
 from pytest_a2perf.settings import Config
+from pytest_a2perf.trials.noise import is_tainted
 from pytest_a2perf.trials.plan import PlannedGate
-from pytest_a2perf.worker import GATE, RECORD, UNSUCCESSFUL
+from pytest_a2perf.worker import EARLIER, GATE, RECORD, UNSUCCESSFUL
 
 __all__ = ["RunSession"]
-
-UNDECIDED = "a2perf_undecided"
 
 
 class RunSession:
@@ -50,7 +57,11 @@ class RunSession:
         self._started: dict[str, None] = {}
         self._expected: Sequence[str] = ()
         self._scenario_of: dict[str, str] = {}
-        self._planned = False
+        self._plan: RunPlan | None = None
+        self._stopping = EarlyStopping()
+        self._dropped: dict[str, None] = {}
+        self._tainted: list[Record] = []
+        self.base_records: dict[str, list[Record]] | None = None
         self._durations = read_durations(options.folder / FILE)
         self._reported: set[str] = set()
         self._problems: list[str] = []
@@ -76,11 +87,23 @@ class RunSession:
                 stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
                 folder = runs / f"{stamp}-{uuid.uuid4().hex[:6]}"
             self._store = RunStore(folder)
+            self._provenance = provenance(self._config.rootpath)
+            self._book = BaselineBook(self._options, self._provenance)
+            if self._options.against:
+                self._compare(folder)
         except A2PerfError as error:
             raise pytest.UsageError(str(error)) from None
         self._config.stash[RUN_FOLDER] = str(folder)
-        self._provenance = provenance(self._config.rootpath)
         self._store.write_run({"id": folder.name, "state": "running", **self._provenance})
+
+    def _compare(self, folder: Path) -> None:
+        from pytest_a2perf.against.comparison import Comparison
+
+        comparison = Comparison(self._config, self._options, folder, self._notes)
+        comparison.resume(self._done())
+        self._provenance["against"] = comparison.provenance
+        self.base_records = comparison.records
+        self._config.pluginmanager.register(comparison, "a2perf-comparison")
 
     # -- xdist ---------------------------------------------------------------------------------
 
@@ -107,7 +130,7 @@ class RunSession:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Without xdist, the items are here."""
-        if session.items and self._store is not None:
+        if self._store is not None:  # a shard without items has a plan, too
             active: Any = self._config.pluginmanager.get_plugin("a2perf-active")
             ids = [item.nodeid for item in session.items]
             self._expect(ids, active.manifest(session.items))
@@ -116,11 +139,15 @@ class RunSession:
         for nodeid, work in zip(ids, map(manifest.works.__getitem__, manifest.items), strict=True):
             if work.kind == "trial":
                 self._scenario_of[nodeid] = work.scenario
-        if self._store is not None and not self._planned:
-            self._planned = True
+        if self._store is not None and self._plan is None:
             shard = str(self._options.shard or "")
             plan = RunPlan(shard, {**self._scenario_of, **manifest.elsewhere}, manifest.gates)
+            self._plan = plan
             self._store.write_plan(plan)
+            if not shard:  # a shard has not the first seeds
+                self._stopping.expect(plan.gates)
+                for scenario_id, records in self.records.items():
+                    self._stopping.look(scenario_id, records)
             if shard and plan.gates:
                 self._notes.append(
                     f"shard {shard}: gates are judged by python -m pytest_a2perf merge"
@@ -135,8 +162,11 @@ class RunSession:
 
     def decided(self, scenario_id: str) -> bool:
         """Whether no more seeds of a scenario are wanted."""
-        del scenario_id
-        return False
+        return self._stopping.decided(scenario_id)
+
+    def drop(self, nodeid: str) -> None:
+        """Take note of a trial that is not wanted any more."""
+        self._dropped[nodeid] = None
 
     # -- the run -------------------------------------------------------------------------------
 
@@ -149,8 +179,9 @@ class RunSession:
             self._config.stash[PROGRESS] = self._progress.address
         active: Any = self._config.pluginmanager.get_plugin("a2perf-active")
         active.share(self._done(), self._durations)
+        done = self._done()
         for record in self._resumed:
-            if self._done().get(record.nodeid) == record.digest:
+            if done.get(record.nodeid) == record.digest:
                 self._add(record)
 
     def _done(self) -> dict[str, str]:
@@ -167,80 +198,134 @@ class RunSession:
         if self._progress is not None:
             self._progress.clear()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the record that a report carries, and judge what has become complete."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(
+        self, report: pytest.TestReport
+    ) -> Generator[None, object, object]:
+        """Keep the record that a report carries, and judge what has become complete.
+
+        A verdict comes after the report itself: JUnit would open a test anew for what is late.
+        """
+        complete = ""
         if self._progress is not None:
             self._progress.finish(report.nodeid, over=report.when == "teardown")
         self._reported.add(report.nodeid)
+        for earlier in vars(report).pop(EARLIER, ()):
+            self._store_line(earlier)
         line = getattr(report, RECORD, None)
         if line is not None:
             delattr(report, RECORD)
             record = Record.from_line(line)
             self._keep(record, line)
-            self._judge_complete(record.scenario)
+            if str(report.outcome) == "rerun":  # pytest-rerunfailures: another attempt follows
+                self._recorded.discard(record.nodeid)
+            complete = record.scenario
         plan = getattr(report, GATE, None)
         if plan is not None:
             delattr(report, GATE)
             gate = PlannedGate.from_line(plan)
             self._waiting[gate.nodeid] = gate
-            self._judge_complete(gate.scenario_id)
+            complete = gate.scenario_id
+        result = yield
+        if complete:
+            self._judge_complete(complete)
+        return result
 
-    def _keep(self, record: Record, line: str) -> None:
+    def _store_line(self, line: str) -> None:
         if self._store is not None:
             self._store.append(line)
+
+    def _keep(self, record: Record, line: str) -> None:
+        self._store_line(line)
         self._add(record)
 
     def _add(self, record: Record) -> None:
         self._recorded.add(record.nodeid)
+        if is_tainted(record):
+            self._tainted.append(record)
+            if self._options.tainted == "drop":
+                return
         self.records.setdefault(record.scenario, []).append(record)
 
+    def _note_noise(self) -> None:
+        """Say what the noise guard has seen."""
+        if self._tainted:
+            reasons = Counter(reason for r in self._tainted for reason in r.context["tainted"])
+            (reason, _), *others = reasons.most_common()
+            more = f" and {len(others)} more reasons" if others else ""
+            fate = "left out" if self._options.tainted == "drop" else "counted"
+            self._notes.append(f"{len(self._tainted)} tainted trials are {fate}: {reason}{more}")
+        drifts = self._config.stash.get(DRIFTS, {}).values()
+        worst = max(drifts, key=abs, default=0.0)
+        if self._options.drift and abs(worst) > self._options.drift:
+            self._notes.append(f"at the end the machine was {worst:+.0%} from where it started")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take the last calibration of a worker that ended well."""
+        drift = getattr(node, "workeroutput", {}).get("a2perf_drift")
+        if drift is not None:
+            self._config.stash.setdefault(DRIFTS, {})[node.gateway.id] = drift
+
     def _judge_complete(self, scenario_id: str) -> None:
+        self._stopping.look(scenario_id, self.records.get(scenario_id, []))
         for gate in [gate for gate in self._waiting.values() if gate.scenario_id == scenario_id]:
-            if self._recorded.issuperset(gate.trials):
+            early = self._stopping.verdict(gate) if self._stopping.decided(scenario_id) else None
+            if early is not None or self._recorded.issuperset(gate.trials):
                 self._judge(gate)
 
     def _judge(self, gate: PlannedGate) -> None:
-        """Judge a gate and report it as a test of its own."""
+        """Judge a gate, unless it has to wait for those of all other scenarios."""
+        if is_regression(gate):
+            return
+        records = self.records.get(gate.scenario_id, [])
+        verdict = self._stopping.verdict(gate)
+        if verdict is None and gate.seeds is not None:
+            verdict = self._stopping.last(gate, records)
+        self._report(gate, verdict or judge(gate, records))
+
+    def _report(self, gate: PlannedGate, verdict: Verdict) -> None:
+        """Report a verdict as a test of its own."""
         del self._waiting[gate.nodeid]
-        verdict = judge(gate, self.records.get(gate.scenario_id, []))
         self.verdicts[gate.nodeid] = (gate, verdict)
-        path, *names = gate.nodeid.split("::")
-        failed = verdict.name == "fail" or (
-            verdict.name == "undecided" and self._options.undecided == "fail"
-        )
-        longrepr: Any = None
-        if failed:
-            longrepr = failure_text(gate, verdict)
-        elif verdict.name == "skip":
-            longrepr = (path, 0, f"Skipped: {verdict.reason}")
-        phases: tuple[Literal["call", "teardown"], ...] = ("call", "teardown")
-        for when in phases:
-            call = when == "call"
-            outcome = "failed" if failed else "skipped" if verdict.name == "skip" else "passed"
-            report = pytest.TestReport(
-                nodeid=gate.nodeid,
-                location=(path, None, ".".join(names)),
-                keywords={gate.metric: 1},
-                outcome=outcome if call else "passed",  # type: ignore[arg-type]
-                longrepr=longrepr if call else None,
-                when=when,
-            )
-            if call and verdict.name == "undecided" and self._options.undecided == "warn":
-                setattr(report, UNDECIDED, verdict.reason)
-            for name, value in verdict.to_json().items():
-                report.user_properties.append((f"a2perf.{name}", value))
+        for report in gate_reports(gate, verdict, self._options.undecided):
             self._config.hook.pytest_runtest_logreport(report=report)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """After the loop: account for crashed trials, judge what is left, check completeness."""
         result = yield
+        if self._nodes is not None:
+            self._dropped.update(dict.fromkeys(self._nodes.dropped))
         for gate in list(self._waiting.values()):
-            if gate.nodeid in self._waiting:
-                self._judge(gate)
+            self._judge(gate)
+        regressions = list(self._waiting.values())
+        against = None
+        if self.base_records is not None:
+            against = side_by_side(self._options.against or "base", self.base_records, regressions)
+        reference = self._book.reference(against)
+        for nodeid, verdict in judge_regressions(regressions, self.records, reference).items():
+            self._report(self._waiting[nodeid], verdict)
+        self._note_dropped()
         self._check_complete(session)
         return result
+
+    def _note_dropped(self) -> None:
+        """Say what early stopping has saved, and take it out of the plan."""
+        if not self._dropped or self._plan is None or self._store is None:
+            return
+        saved = Counter(self._plan.trials.get(nodeid, "") for nodeid in self._dropped)
+        for scenario_id, count in saved.items():
+            planned = sum(owner == scenario_id for owner in self._plan.trials.values())
+            self._notes.append(
+                f"{scenario_id} was decided after {planned - count} of up to {planned} seeds"
+            )
+        trials = {n: s for n, s in self._plan.trials.items() if n not in self._dropped}
+        gates = tuple(
+            replace(gate, trials=tuple(n for n in gate.trials if n not in self._dropped))
+            for gate in self._plan.gates
+        )
+        self._store.write_plan(RunPlan(self._plan.shard, trials, gates))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
@@ -266,12 +351,11 @@ class RunSession:
 
     def _check_complete(self, session: pytest.Session) -> None:
         """Refuse success when something was started or collected and never reported."""
-        dropped = set() if self._nodes is None else {*self._nodes.dropped}
         silent = [nodeid for nodeid in self._started if nodeid not in self._reported]
         silent += [nodeid for nodeid in self._expected if nodeid not in self._reported]
         silent += [nodeid for nodeid in self._scenario_of if nodeid not in self._recorded]
         stopped = session.shouldfail or session.shouldstop
-        missing = [nodeid for nodeid in dict.fromkeys(silent) if nodeid not in dropped]
+        missing = [nodeid for nodeid in dict.fromkeys(silent) if nodeid not in self._dropped]
         if missing and not stopped:
             self._problems.append(f"{len(missing)} items left no result: {', '.join(missing[:3])}")
             session.testsfailed += 1
@@ -297,10 +381,17 @@ class RunSession:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Close the run and export it."""
+        self._note_noise()
         if self._progress is not None:
             self._progress.close()
         if self._store is None:
             return
+        if (
+            exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+            and self._options.shard
+            and self._plan is not None
+        ):
+            session.exitstatus = pytest.ExitCode.OK  # there are more shards than trials
         state = "complete" if exitstatus in (0, 1, 5) and not session.shouldstop else "stopped"
         summary = run_summary(self.records, self.verdicts)
         run = {
@@ -311,14 +402,41 @@ class RunSession:
             **summary,
         }
         self._store.write_run(run)
-        if self.records:
+        # A shard leaves that to the merge: one that starts later has to cut by the same figures.
+        if self.records and self._options.shard is None:
             self._remember_durations()
+        self._keep_baselines(session)
         warning = self._store.close()
         if warning:
             self._problems.append(f"the run could not be stored: {warning}")
         if self._options.json is not None:
             self._write_json(self._options.json, run, session)
-        self._config.hook.pytest_a2perf_publish(config=self._config, run=self._store.folder)
+        if self._options.html is not None:
+            self._write_html(self._options.html, run, session)
+        failures = export_run(
+            self._config,
+            self._store.folder,
+            run,
+            records=self.records,
+            verdicts=self.verdicts,
+            problems=self._problems,
+        )
+        if failures:
+            self._problems += failures
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _keep_baselines(self, session: pytest.Session) -> None:
+        gated: dict[str, list[str]] = {}
+        for gate, _ in self.verdicts.values():
+            if is_regression(gate):
+                gated.setdefault(gate.scenario_id, []).append(gate.metric)
+        option = self._config.option
+        whole = not (option.keyword or option.markexpr or session.shouldstop or session.shouldfail)
+        try:
+            self._notes += self._book.keep(self.records, gated, whole=whole)
+        except (OSError, A2PerfError) as error:
+            self._problems.append(f"the baseline could not be written: {error}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _remember_durations(self) -> None:
         new = [record for records in self.records.values() for record in records]
@@ -329,11 +447,25 @@ class RunSession:
 
     def _write_json(self, path: Path, run: dict[str, Any], session: pytest.Session) -> None:
         trials = [record.to_json() for records in self.records.values() for record in records]
+        text = json.dumps({"schema": 1, **run, "trials": trials}, indent=1)
+        self._write("--a2perf-json", path, text, session)
+
+    def _write_html(self, path: Path, run: dict[str, Any], session: pytest.Session) -> None:
+        from pytest_a2perf.reports.html.data import Report
+        from pytest_a2perf.reports.html.page import page
+        from pytest_a2perf.runs.history import read_runs
+
+        runs = read_runs(self._options.folder / "runs", self._notes, newest=50)
+        waiting = [gate.nodeid for gate in self._waiting.values()]
+        report = Report(run, self.records, self.verdicts, waiting, self._problems, runs)
+        self._write("--a2perf-html", path, page(report), session)
+
+    def _write(self, option: str, path: Path, text: str, session: pytest.Session) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"schema": 1, **run, "trials": trials}, indent=1), "utf-8")
+            path.write_text(text, "utf-8", errors="replace")
         except OSError as error:
-            self._problems.append(f"--a2perf-json: {path}: {error.strerror or error}")
+            self._problems.append(f"{option}: {path}: {error.strerror or error}")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -347,3 +479,4 @@ class RunSession:
             notes=self._notes,
             problems=self._problems,
         )
+        write_annotations(terminalreporter, self._options, self.verdicts, self._problems)

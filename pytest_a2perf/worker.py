@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Generator, Iterator
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from _pytest.runner import runtestprotocol
 
+from pytest_a2perf.domains.registry import get_domain
 from pytest_a2perf.errors import A2PerfError, InfraError
-from pytest_a2perf.keys import INSTRUMENTS, PLANNED, PROGRESS, RUN_FOLDER, TRIAL
+from pytest_a2perf.keys import DRIFTS, INSTRUMENTS, PLANNED, PROGRESS, RUN_FOLDER, TRIAL
 from pytest_a2perf.reports.verdict import properties
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.scenarios.collector import GateItem, collect_file
@@ -24,10 +27,12 @@ from pytest_a2perf.settings import Config
 from pytest_a2perf.trials.deadline import deadline
 from pytest_a2perf.trials.fixtures import planned_for
 from pytest_a2perf.trials.isolation import Death, can_isolate, run_isolated
+from pytest_a2perf.trials.noise import NoiseGuard, is_tainted
 from pytest_a2perf.trials.outcome import error_json, outcome_of
+from pytest_a2perf.trials.plan import PlannedTrial
 from pytest_a2perf.trials.trial import Trial
 
-__all__ = ["GATE", "RECORD", "UNSUCCESSFUL", "Worker"]
+__all__ = ["EARLIER", "GATE", "RECORD", "UNSUCCESSFUL", "Worker"]
 
 RECORD = "a2perf_record"
 """Attribute of a report that carries a trial's record, as a line of JSON."""
@@ -35,8 +40,14 @@ RECORD = "a2perf_record"
 GATE = "a2perf_gate"
 """Attribute of a report that asks the session for a verdict."""
 
+EARLIER = "a2perf_earlier"
+"""Attribute of a report that carries the records of attempts that were repeated."""
+
 UNSUCCESSFUL = "a2perf_unsuccessful"
 """Attribute of a passed report whose agent failed, where a gate judges success."""
+
+
+_ATTEMPTS = 3  # at a trial that noise has spoilt
 
 
 class Worker:
@@ -52,6 +63,10 @@ class Worker:
         self._done: dict[str, str] = shared.get("done", {})
         self._durations: dict[str, float] = shared.get("durations", {})
         self._selection = Selection([], [], {}, [])
+        crowded = os.environ.get(LEASE) and options.workers_per_gpu > 1
+        self._noise = NoiseGuard(
+            options.drift, f"GPU shared by {options.workers_per_gpu} workers" if crowded else ""
+        )
         self._workers = int(workerinput.get("workercount", 1))
         if shared.get("progress"):
             host, port = shared["progress"]
@@ -137,17 +152,60 @@ class Worker:
             self._request_verdict(item, nextitem)
             return True
         planned = item.stash.get(PLANNED, None)
-        if planned is None or not planned.scenario.isolated or not can_isolate(item.config):
+        if planned is None:
+            return None
+        run: Any = self._config.pluginmanager.get_plugin("a2perf-session")
+        if run is not None and run.decided(planned.scenario_id):
+            run.drop(item.nodeid)
+            item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - as pytest's runner
+            return True
+        self._noise.before(planned.scenario_id)
+        if planned.from_file:
+            with contextlib.suppress(ImportError):  # the trial will say what is missing
+                get_domain(planned.scenario.domain).prepare()
+        isolated = planned.scenario.isolated and can_isolate(item.config)
+        if not isolated and self._options.tainted != "repeat":
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        self._instruments.prepare()
-        result = run_isolated(item, planned.scenario.timeout)
-        reports = self._obituary(item, result) if isinstance(result, Death) else result
+        earlier: list[str] = []
+        for attempt in range(1, _ATTEMPTS + 1):
+            if self._options.tainted == "repeat":
+                item.execution_count = attempt  # type: ignore[attr-defined]  # as rerunfailures
+            reports = self._run(item, planned, isolated=isolated)
+            last = next((r for r in reports if hasattr(r, RECORD)), None)
+            if last is None or attempt == _ATTEMPTS or self._options.tainted != "repeat":
+                break
+            line = getattr(last, RECORD)
+            if not is_tainted(Record.from_line(line)):
+                break
+            earlier.append(line)
+        if last is not None and earlier:
+            setattr(last, EARLIER, earlier)
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
         item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - as pytest's runner does
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
+
+    def _run(
+        self, item: pytest.Item, planned: PlannedTrial, *, isolated: bool
+    ) -> list[pytest.TestReport]:
+        """Run a trial, wider fixtures left alone, and return its reports."""
+        self._instruments.prepare()
+        if isolated:
+            result = run_isolated(item, planned.scenario.timeout)
+            return list(self._obituary(item, result)) if isinstance(result, Death) else result
+        if hasattr(item, "_initrequest"):
+            item._initrequest()  # noqa: SLF001 - fixtures anew, as rerunfailures does
+        return runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]
+
+    def pytest_sessionfinish(self) -> None:
+        """Calibrate once more, so that the run tells how far the machine has drifted."""
+        if self._noise.calibrated:
+            output = getattr(
+                self._config, "workeroutput", self._config.stash.setdefault(DRIFTS, {})
+            )
+            output["a2perf_drift"] = self._noise.measure()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -214,7 +272,8 @@ class Worker:
         if error is not None:
             record.error = error_json(error)
         record.benchmark = _benchmark_stats(item)
-        record.context.update(self._context())
+        record.context.update(self._context(planned))
+        self._noise.mark(record)
         item.user_properties += properties(record)  # JUnit takes them from the tear-down report
         return record
 
@@ -232,9 +291,13 @@ class Worker:
             attempt=getattr(item, "execution_count", 1),
         )
 
-    def _context(self) -> dict[str, Any]:
+    def _context(self, planned: PlannedTrial) -> dict[str, Any]:
         """Say what else went on: readings on a loaded machine are worth less."""
         context: dict[str, Any] = {"workers": self._workers}
+        if self._options.against:
+            context["version"] = "head"
+        if planned.from_file:  # a test is free to use any agent
+            context["agent"] = planned.scenario.agent
         if os.environ.get(LEASE):
             context["lease"] = os.environ[LEASE]
         if hasattr(os, "getloadavg"):
@@ -245,7 +308,8 @@ class Worker:
         """Report a trial whose process died: timed out in native code, or crashed."""
         planned = planned_for(item)
         record = self._blank(item)
-        record.context.update(self._context())
+        record.context.update(self._context(planned))
+        self._noise.mark(record)
         if death.timed_out:
             record.outcome = "timeout"
             message = (

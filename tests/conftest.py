@@ -17,6 +17,10 @@ from pytest_a2perf.runs.store import read_records
 # Many tests start Python; without byte code on disk each would compile every plugin again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# In a job of GitHub Actions, the runs under test would write into its summary.
+for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+    os.environ.pop(name, None)
+
 AGENTS = """
     class Right:
         '''Pushes the cart under the pole.'''

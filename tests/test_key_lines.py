@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,3 +77,8 @@ def test_every_key_of_a_valid_file_is_found_once(pairs):
     assert {path[0] for path in key_lines(text)} == set(tomllib.loads(text))
     for key, _ in pairs:
         assert text.splitlines()[key_lines(text)[key,] - 1].startswith(key)
+
+
+@pytest.mark.parametrize("letter", ["\x85", "\u2028", "\u2029"])
+def test_what_only_looks_like_the_end_of_a_line_is_none(letter):
+    assert key_lines(f'a = "{letter}"\nb = 1\n') == {("a",): 1, ("b",): 2}

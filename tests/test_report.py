@@ -87,7 +87,7 @@ def test_the_json_file_holds_the_run(project, write):
 
 def test_a_json_file_that_cannot_be_written_fails_the_run(project, write):
     write(SUITE)
-    result = project.runpytest_subprocess("--a2perf", "--a2perf-json", "/dev/full")
+    result = project.runpytest_subprocess("--a2perf", "--a2perf-json=/dev/full")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*--a2perf-json: /dev/full: No space left on device*"])
 

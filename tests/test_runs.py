@@ -13,55 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_a2perf.errors import A2PerfError
-from pytest_a2perf.quantities import QUALITIES, Quantity, worst_quality
+from pytest_a2perf.quantities import Quantity, worst_quality
 from pytest_a2perf.runs.histogram import Histogram
-from pytest_a2perf.runs.record import OUTCOMES, Curve, Episode, Record
+from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import RunStore, find_run, read_records
-
-numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
-names = st.text("abc.", min_size=1, max_size=6)
-quantities = st.builds(
-    Quantity,
-    value=numbers,
-    unit=st.sampled_from(["J", "s", ""]),
-    source=names,
-    quality=st.sampled_from(QUALITIES),
-    window=st.none() | numbers,
-    resolution=st.none() | numbers,
-)
-episodes = st.builds(
-    Episode,
-    total=numbers,
-    length=st.integers(0, 1000),
-    terminated=st.booleans(),
-    truncated=st.booleans(),
-    success=st.none() | st.booleans(),
-    task=names,
-)
-curves = st.lists(numbers, max_size=4).map(lambda v: Curve(list(range(len(v))), v))
-any_records = st.builds(
-    Record,
-    scenario=names,
-    nodeid=names,
-    seed=st.integers(0, 2**32 - 1),
-    outcome=st.sampled_from(OUTCOMES),
-    episodes=st.lists(episodes, max_size=4),
-    quantities=st.dictionaries(names, quantities, max_size=3),
-    reported=st.dictionaries(names, quantities, max_size=3),
-    curves=st.dictionaries(names, curves, max_size=2),
-    samples=st.dictionaries(
-        names, st.lists(st.floats(0, 1e6), max_size=9).map(Histogram.of), max_size=2
-    ),
-    context=st.dictionaries(names, st.integers(), max_size=2),
-)
+from pytest_a2perf.strategies import records
 
 
-@given(any_records)
+@given(records())
 def test_a_record_survives_its_line(record):
     line = record.to_line()
     assert line.endswith("\n")
     assert line.count("\n") == 1
     assert Record.from_line(line) == record
+    assert (record.error is None) == (record.outcome == "success")
 
 
 def test_numpy_scalars_do_not_get_into_a_line():

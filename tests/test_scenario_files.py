@@ -155,7 +155,7 @@ def test_a_broken_file_is_a_collection_error_and_the_others_run(project, write):
         ),
         (
             "[[scenario]]\nname='a'\ntask='T'\n[scenario.gates]\n'return.mean' = {mim = 3}",
-            "suite.toml:6: *expected min, max or both*",
+            "suite.toml:6: *expected min, max, regression or several*",
         ),
         (
             "[[scenario]]\nname='a'\ntask='T'\n[scenario.gates]\n'return.mean' = {min = 3, cofidence=0.9}",

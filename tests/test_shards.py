@@ -83,6 +83,17 @@ def test_merged_shards_equal_one_run(project, sharded):
     assert (suite.get("tests"), suite.get("failures")) == ("16", "1")
 
 
+def test_shards_that_start_later_cut_alike(project, write):
+    write(SUITE.replace('agent = "agents:wrong"', 'agent = "agents:wrong"\n    episodes = 50'))
+    for index in (1, 2, 3):
+        project.runpytest_subprocess(
+            "--a2perf", "--a2perf-shard", f"{index}/3", "--a2perf-dir", "a"
+        )
+    assert not (project.path / "a" / "durations.json").exists()
+    merge(project, "a", "--a2perf-dir", "a").assert_outcomes(passed=15, failed=1)
+    assert len(json.loads((project.path / "a" / "durations.json").read_text())) == 3
+
+
 def test_merging_again_changes_nothing(project, sharded):
     merge(project, *sharded, sharded[0], "--a2perf-dir", "once", "--a2perf-json", "once.json")
     again = merge(project, "once", *sharded, "--a2perf-json", "again.json")
@@ -103,9 +114,28 @@ def test_a_shard_that_was_cut_off_is_incomplete(project, sharded):
     (folder,) = project.path.glob("part2/runs/*")
     lines = (folder / "records.jsonl").read_text().splitlines(keepends=True)
     (folder / "records.jsonl").write_text("".join(lines[:-1]) + lines[-1][:20])
+    run = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**run, "state": "running"}))
     result = merge(project, *sharded)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*1 items left no result*"])
+    result.stdout.fnmatch_lines(["*1 items left no result*", "*shard 2/3 was cut off: part2*"])
+
+
+def test_a_shard_that_was_killed_before_it_had_a_plan_is_missing(project, sharded):
+    (plan,) = project.path.glob("part2/runs/*/plan.json")
+    plan.unlink()
+    result = merge(project, ".")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*shard 2/3 is missing*"])
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_there_may_be_more_shards_than_trials(project, write, workers):
+    write(SUITE.partition('[[scenario]]\n    name = "bad"')[0].replace("seeds = 7", "seeds = 2"))
+    for index in (1, 2, 3):
+        arguments = ["--a2perf-shard", f"{index}/3", "--a2perf-dir", "part", *workers]
+        assert project.runpytest_subprocess("--a2perf", *arguments).ret == 0
+    merge(project, "part").assert_outcomes(passed=3)
 
 
 def test_a_repeated_shard_replaces_the_first_attempt(project, sharded):

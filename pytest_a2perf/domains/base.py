@@ -43,3 +43,10 @@ class Domain(Protocol):
 
     def run(self, trial: Trial) -> Awaitable[None] | None:
         """Run one trial; raise `AgentFailure`, `AgentError` or `InfraError` for other outcomes."""
+
+    def prepare(self) -> None:
+        """Import what trials need, before the clock of the first one runs.
+
+        Called in the process that trials run in, or are forked from. A timeout that falls into an
+        import would leave half a module behind, for all trials after it.
+        """

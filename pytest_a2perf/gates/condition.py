@@ -8,9 +8,9 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pytest_a2perf.errors import A2PerfError
-from pytest_a2perf.units import format_value, parse_quantity
+from pytest_a2perf.units import format_number, format_value, parse_quantity
 
-__all__ = ["Condition", "GateSpec", "parse_condition"]
+__all__ = ["Condition", "GateSpec", "Tolerance", "parse_condition", "parse_tolerance"]
 
 Operator = Literal[">=", "<=", ">", "<", "=="]
 _CONDITION = re.compile(r"\s*(>=|<=|==|>|<)\s*(.+?)\s*\Z")
@@ -66,6 +66,35 @@ def _bound(value: str | float, operator: Literal[">=", "<="]) -> Condition:
     return Condition(operator=operator, limit=limit, unit=unit or None)
 
 
+class Tolerance(BaseModel):
+    """A change for the worse that is allowed: a share of the baseline, or an amount."""
+
+    model_config = ConfigDict(frozen=True)
+
+    amount: float
+    relative: bool
+    unit: str | None = None
+
+    def text(self, unit: str = "") -> str:
+        """Print it, an amount with the metric's unit."""
+        if self.relative:
+            return f"at most {format_number(100 * self.amount)} % worse"
+        return f"at most {format_value(self.amount, unit)} worse"
+
+
+def parse_tolerance(text: str | float) -> Tolerance:
+    """Parse ``"5 %"``, ``"10 ms"`` or a bare number in the metric's unit.
+
+    Raises:
+        A2PerfError: neither, or negative.
+    """
+    relative = isinstance(text, str) and text.strip().endswith("%")
+    amount, unit = parse_quantity(text)
+    if amount < 0:
+        raise A2PerfError(f"expected how much worse is allowed, such as '5 %', got {text!r}")
+    return Tolerance(amount=amount, relative=relative, unit=unit or None)
+
+
 class GateSpec(BaseModel):
     """A condition on one metric, and what the data must support for it to be decided."""
 
@@ -74,6 +103,14 @@ class GateSpec(BaseModel):
     conditions: tuple[Condition, ...] = Field(default=(), exclude=True)
     min: str | float | None = Field(None, description="the value must be at least this")
     max: str | float | None = Field(None, description="the value must be at most this")
+    tolerance: Tolerance | None = Field(None, exclude=True)
+    regression: str | float | None = Field(
+        None,
+        description="how much worse than the baseline is allowed: '5 %', or an amount with a unit",
+    )
+    better: Literal["higher", "lower"] | None = Field(
+        None, description="for regression: which way is better, where the metric does not say"
+    )
     confidence: float | None = Field(
         None, gt=0.5, lt=1, description="decide by the interval at this one-sided confidence"
     )
@@ -100,13 +137,16 @@ class GateSpec(BaseModel):
             try:
                 bounds = [_bound(data["min"], ">=")] if data.get("min") is not None else []
                 bounds += [_bound(data["max"], "<=")] if data.get("max") is not None else []
+                allowed = data.get("regression")
+                tolerance = None if allowed is None else parse_tolerance(allowed)
             except A2PerfError as error:
                 raise ValueError(str(error)) from None
-            if not bounds:
-                raise ValueError("expected min, max or both")
-            return {**data, "conditions": tuple(bounds)}
+            if not bounds and tolerance is None:
+                raise ValueError("expected min, max, regression or several of them")
+            return {**data, "conditions": tuple(bounds), "tolerance": tolerance}
         return data
 
     def text(self, unit: str = "") -> str:
         """Print the condition with the metric's unit."""
-        return " and ".join(condition.text(unit) for condition in self.conditions)
+        parts = [condition.text(unit) for condition in self.conditions]
+        return " and ".join(parts + ([] if self.tolerance is None else [self.tolerance.text(unit)]))

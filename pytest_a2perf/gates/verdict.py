@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from pytest_a2perf.errors import UnsupportedSampleError
-from pytest_a2perf.gates.condition import Condition, GateSpec
+from pytest_a2perf.gates.condition import Condition, GateSpec, Tolerance
 from pytest_a2perf.metrics.base import Definition, Estimate, Request
 from pytest_a2perf.metrics.registry import resolve
 from pytest_a2perf.quantities import QUALITIES
@@ -16,9 +16,9 @@ from pytest_a2perf.runs.record import Record
 from pytest_a2perf.trials.plan import PlannedGate
 from pytest_a2perf.units import format_value
 
-__all__ = ["Verdict", "VerdictName", "judge"]
+__all__ = ["Verdict", "VerdictName", "estimate_json", "judge", "spec_of", "withheld"]
 
-VerdictName = Literal["pass", "fail", "undecided", "skip"]
+VerdictName = Literal["pass", "fail", "undecided", "skip", "new"]
 _MOST_SEEDS = 100_000
 
 
@@ -27,11 +27,12 @@ class Verdict:
     """What became of a gate.
 
     Attributes:
-        name: ``pass``, ``fail``, ``undecided`` or ``skip``.
+        name: ``pass``, ``fail``, ``undecided``, ``skip``, or ``new`` where there is no baseline.
         reason: in words.
         estimate: the figure it rests on, if there is one.
         condition: the limit, printed with its unit.
         seeds_needed: if undecided, about how many seeds would decide it; None if unknown.
+        baseline: of a regression gate, what it was compared with and how, as JSON scalars.
     """
 
     name: VerdictName
@@ -39,6 +40,7 @@ class Verdict:
     condition: str
     estimate: Estimate | None = None
     seeds_needed: int | None = None
+    baseline: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON scalars."""
@@ -51,6 +53,8 @@ class Verdict:
             data["seeds_needed"] = self.seeds_needed
         if self.estimate is not None:
             data |= estimate_json(self.estimate)
+        if self.baseline is not None:
+            data["baseline"] = self.baseline
         return data
 
 
@@ -63,6 +67,14 @@ def estimate_json(estimate: Estimate) -> dict[str, Any]:
     }
 
 
+def spec_of(plan: PlannedGate) -> GateSpec:
+    """Return a gate's conditions, which a plan carries as JSON."""
+    conditions = tuple(Condition(**condition) for condition in plan.spec["conditions"])
+    allowed = plan.spec.get("tolerance")
+    tolerance = None if allowed is None else Tolerance(**allowed)
+    return GateSpec.model_validate({**plan.spec, "conditions": conditions, "tolerance": tolerance})
+
+
 def judge(plan: PlannedGate, records: Sequence[Record]) -> Verdict:
     """Judge a gate over the records of its scenario.
 
@@ -71,8 +83,7 @@ def judge(plan: PlannedGate, records: Sequence[Record]) -> Verdict:
     undecided. A pass needs all trials: where some have no result, it is undecided, while a fail
     stands.
     """
-    conditions = tuple(Condition(**condition) for condition in plan.spec["conditions"])
-    spec = GateSpec.model_validate({**plan.spec, "conditions": conditions})
+    spec = spec_of(plan)
     metric = resolve(plan.metric)
     confidence = 0.95 if spec.confidence is None else 2 * spec.confidence - 1
     request = Request(
@@ -94,9 +105,9 @@ def judge(plan: PlannedGate, records: Sequence[Record]) -> Verdict:
         )
         return Verdict("skip", reason, text, estimate)
     decide = _by_point if spec.confidence is None else _by_interval
-    parts = [decide(condition, estimate, text) for condition in conditions]
+    parts = [decide(condition, estimate, text) for condition in spec.conditions]
     verdict = min(parts, key=lambda part: ("fail", "undecided", "pass").index(part.name))
-    return _complete(verdict, plan, records) if verdict.name == "pass" else verdict
+    return withheld(verdict, plan, records)
 
 
 def _by_point(condition: Condition, estimate: Estimate, text: str) -> Verdict:
@@ -142,11 +153,13 @@ def _seeds_needed(estimate: Estimate, limit: float) -> int | None:
     return needed if needed <= _MOST_SEEDS else None
 
 
-def _complete(verdict: Verdict, plan: PlannedGate, records: Sequence[Record]) -> Verdict:
+def withheld(verdict: Verdict, plan: PlannedGate, records: Sequence[Record]) -> Verdict:
     """Withhold a pass when trials have no result."""
+    if verdict.name != "pass":
+        return verdict
     have = {record.nodeid for record in records if record.outcome in ("success", "failure")}
     lost = len(set(plan.trials) - have)
     if lost == 0:
         return verdict
     reason = f"{lost} of {len(plan.trials)} trials have no result, so this is not a pass"
-    return Verdict("undecided", reason, verdict.condition, verdict.estimate)
+    return replace(verdict, name="undecided", reason=reason)

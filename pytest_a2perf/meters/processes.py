@@ -7,12 +7,19 @@ import threading
 from functools import cache
 from pathlib import Path
 
-__all__ = ["current_rss", "descendants", "has_children", "resident"]
+__all__ = ["current_rss", "descendants", "has_children", "overlook", "resident"]
+
+_overlooked: set[int] = set()
+
+
+def overlook(pid: int) -> None:
+    """Leave a child, and what is below it, out of what is measured: it is not the trial's."""
+    _overlooked.add(pid)
 
 
 def has_children() -> bool:
     """Whether this process has any child, running or not yet waited for; costs about 2 µs."""
-    if not hasattr(os, "waitid"):
+    if _overlooked or not hasattr(os, "waitid"):
         return bool(descendants())
     try:
         # WNOWAIT leaves an ended child to be waited for by whoever started it.
@@ -29,7 +36,7 @@ def descendants() -> list[int]:
     found: list[int] = []
     waiting = [os.getpid()]
     while waiting:
-        children = _children(waiting.pop())
+        children = [pid for pid in _children(waiting.pop()) if pid not in _overlooked]
         found += children
         waiting += children
     return found
@@ -55,7 +62,10 @@ def _descendants_by_psutil() -> list[int]:
     import psutil
 
     try:
-        return [process.pid for process in psutil.Process().children(recursive=True)]
+        found = [process.pid for process in psutil.Process().children(recursive=True)]
+        others = [psutil.Process(pid) for pid in _overlooked.intersection(found)]
+        hidden = {process.pid for other in others for process in other.children(recursive=True)}
+        return [pid for pid in found if pid not in hidden | _overlooked]
     except psutil.Error:
         return []
 

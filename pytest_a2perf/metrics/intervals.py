@@ -26,6 +26,8 @@ _ELEMENTS = 4_000_000
 _BLOCK = 1_000_000
 _BUNDLES = 1000
 _ENOUGH = 5
+_BEYOND = 10
+"""Resamples that must lie beyond a quantile of theirs; further out it is extrapolated."""
 
 
 def expanded_tail(confidence: float, n: int) -> float:
@@ -35,7 +37,11 @@ def expanded_tail(confidence: float, n: int) -> float:
     ("What Teachers Should Know About the Bootstrap", 2015) widens it to the t interval:
     ``alpha' / 2 = Phi(-sqrt(n / (n - 1)) * t[1 - alpha / 2, n - 1])``.
     """
-    return NormalDist().cdf(-math.sqrt(n / (n - 1)) * _student(confidence, n - 1))
+    return NormalDist().cdf(-_expanded_score(confidence, n))
+
+
+def _expanded_score(confidence: float, n: int) -> float:
+    return math.sqrt(n / (n - 1)) * _student(confidence, n - 1)
 
 
 def _student(confidence: float, freedom: float) -> float:
@@ -103,7 +109,10 @@ def quantile_interval(values: Floats, confidence: float, n: int) -> tuple[float,
     """Return the interval from the bootstrap distribution of a statistic over ``n`` trials.
 
     That is the expanded percentile interval. Resamples of fewer than 5 trials cannot reach far
-    enough for it; there it is the t interval with the distribution's standard deviation.
+    enough for it; there it is the t interval with the distribution's standard deviation. Nor do
+    resamples reach beyond the values that were seen, however high the confidence: where fewer than
+    10 of them are left beyond a bound, it is as many times further from the median than the last
+    quantile that they support as its normal quantile is.
     Resamples in which the statistic is undefined (NaN) are left out; infinite ones count, since a
     ratio whose divisor may be zero has no finite bound.
     """
@@ -115,10 +124,16 @@ def quantile_interval(values: Floats, confidence: float, n: int) -> tuple[float,
         centre, reach = float(values.mean()), _student(confidence, n - 1) * error
         return centre - reach, centre + reach
     tail = expanded_tail(confidence, n)
-    return (
-        float(np.quantile(values, tail, method="lower")),
-        float(np.quantile(values, 1 - tail, method="higher")),
+    nearest = min(_BEYOND / values.size, 0.25)
+    low, high = (
+        float(np.quantile(values, max(tail, nearest), method="lower")),
+        float(np.quantile(values, 1 - max(tail, nearest), method="higher")),
     )
+    if tail >= nearest:
+        return low, high
+    stretch = _expanded_score(confidence, n) / -NormalDist().inv_cdf(nearest)
+    centre = float(np.median(values))
+    return centre - stretch * (centre - low), centre + stretch * (high - centre)
 
 
 def wilson(successes: float, n: float, confidence: float) -> tuple[float, float]:

@@ -23,7 +23,10 @@ from pytest_a2perf.metrics.statistics import NAMES, Statistic, statistic
 from pytest_a2perf.quantities import Quantity
 from pytest_a2perf.runs.record import Record
 
-__all__ = ["Extract", "PooledFamily", "PooledMetric", "estimate_pooled", "lengths", "returns"]
+__all__ = [
+    "Extract", "PooledFamily", "PooledMetric", "estimate_pooled", "lengths", "quantity",
+    "reported", "returns",
+]  # fmt: skip
 
 Extract = Callable[[Record], "tuple[Floats, Quantity | None]"]
 """Takes the values out of a record, and the reading they come from, if it was one."""

@@ -9,13 +9,7 @@ import numpy as np
 
 from pytest_a2perf.errors import UnsupportedSampleError
 from pytest_a2perf.metrics.base import Direction, Estimate, Group, Request
-from pytest_a2perf.metrics.evidence import (
-    finite,
-    overflowing,
-    usable,
-    with_interval,
-    with_sources,
-)
+from pytest_a2perf.metrics.evidence import finite, overflowing, usable, with_interval, with_sources
 from pytest_a2perf.metrics.intervals import quantile_interval, weights
 from pytest_a2perf.metrics.success import attempts_of
 from pytest_a2perf.quantities import Quantity

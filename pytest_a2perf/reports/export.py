@@ -11,6 +11,7 @@ from pytest_a2perf.errors import UnsupportedSampleError
 from pytest_a2perf.gates.verdict import Verdict, estimate_json
 from pytest_a2perf.metrics.base import Estimate, Metric, Request
 from pytest_a2perf.metrics.registry import report_metrics, resolve
+from pytest_a2perf.reports.flakiness import flaky_scenarios
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.trials.plan import PlannedGate
 
@@ -39,6 +40,7 @@ def run_summary(records: Mapping[str, Sequence[Record]], verdicts: Verdicts) -> 
     for scenario_id, trials in sorted(records.items()):
         scenarios[scenario_id] = {
             "outcomes": dict(Counter(record.outcome for record in trials)),
+            "devices": sorted({record.device for record in trials if record.device}),
             "metrics": {
                 metric.name: estimate_json(estimate) | {"group": metric.group}
                 for metric, estimate in reported_metrics(trials)
@@ -49,4 +51,5 @@ def run_summary(records: Mapping[str, Sequence[Record]], verdicts: Verdicts) -> 
                 if gate.scenario_id == scenario_id
             },
         }
-    return {"scenarios": scenarios}
+    flaky = [scenario.to_json() for scenario in flaky_scenarios(records)]
+    return {"scenarios": scenarios, "flaky": flaky}

@@ -11,6 +11,7 @@ import pytest
 from pytest_a2perf.gates.verdict import Verdict
 from pytest_a2perf.metrics.base import Estimate, Metric
 from pytest_a2perf.reports.export import Verdicts, reported_metrics
+from pytest_a2perf.reports.flakiness import flaky_lines, flaky_scenarios
 from pytest_a2perf.reports.verdict import format_estimate
 from pytest_a2perf.runs.record import OUTCOMES, Record
 from pytest_a2perf.trials.plan import PlannedGate
@@ -20,7 +21,9 @@ __all__ = ["write_summary"]
 _NAME = 38
 _VALUE = 22
 _INDENT = 14
-_COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow", "skip": "yellow"}
+_COLOURS = {
+    "pass": "green", "fail": "red", "undecided": "yellow", "skip": "yellow", "new": "yellow",
+}  # fmt: skip
 
 
 def write_summary(
@@ -63,6 +66,11 @@ def write_summary(
         if not quiet:
             _write_metrics(reporter, reported_metrics(trials))
         _write_gates(reporter, gates)
+        reporter.write_line("")
+    if flaky := flaky_scenarios(records):
+        reporter.write_line("flaky", bold=True)
+        for line in flaky_lines(flaky):
+            _write(reporter, line)
         reporter.write_line("")
     for nodeid in waiting:
         reporter.write_line(f"not judged, the run was stopped: {nodeid}", yellow=True)

@@ -8,7 +8,7 @@ from pytest_a2perf.runs.record import Record
 from pytest_a2perf.trials.plan import PlannedGate
 from pytest_a2perf.units import format_number, format_value, printed_unit
 
-__all__ = ["failure_text", "format_estimate", "properties"]
+__all__ = ["failure_text", "format_estimate", "gate_properties", "properties"]
 
 
 def format_estimate(estimate: Estimate) -> str:
@@ -50,6 +50,7 @@ def properties(record: Record) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = [
         ("a2perf.outcome", record.outcome),
         ("a2perf.seed", record.seed),
+        ("a2perf.attempt", record.attempt),
         ("a2perf.device", record.device),
     ]
     if record.episodes:
@@ -58,3 +59,24 @@ def properties(record: Record) -> list[tuple[str, object]]:
     for part in (record.quantities, record.reported):
         found += [(f"a2perf.{name}", quantity.value) for name, quantity in part.items()]
     return found
+
+
+def gate_properties(gate: PlannedGate, verdict: Verdict) -> list[tuple[str, object]]:
+    """Return a verdict, its figures and its limits as flat scalars for JUnit.
+
+    A gate with ``min`` and ``max`` has a limit at both ends. What has no value is left out.
+    """
+    data = verdict.to_json()
+    conditions = gate.spec["conditions"]
+    if len(conditions) == 1:
+        data["limit"] = conditions[0]["limit"]
+    else:
+        ends = {">": "limit.min", "<": "limit.max"}
+        data |= {ends[part["operator"][0]]: part["limit"] for part in conditions}
+    for name, value in data.pop("baseline", {}).items():
+        data[f"baseline.{name}"] = value
+    return [
+        (f"a2perf.{name}", value)
+        for name, value in data.items()
+        if isinstance(value, str | int | float)
+    ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_a2perf.errors import A2PerfError
-from pytest_a2perf.runs.plan import RunPlan, read_plan
+from pytest_a2perf.runs.plan import PLAN, RunPlan, read_plan
 from pytest_a2perf.runs.record import Record
-from pytest_a2perf.runs.store import RECORDS, read_records
+from pytest_a2perf.runs.store import RECORDS, has_ended, read_records
 
 __all__ = ["Merged", "find_runs", "merge"]
 
@@ -43,8 +43,10 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
             found[path] = None
             continue
         below = sorted(file.parent for file in path.glob(f"**/{RECORDS}"))
+        # A run that was killed before it knew its trials has no plan, and nothing to merge.
+        below = [folder for folder in below if (folder / PLAN).is_file()]
         if not below:
-            raise A2PerfError(f"{path}: no run here; a run is a folder with {RECORDS}")
+            raise A2PerfError(f"{path}: no run here; a run is a folder with {PLAN} and {RECORDS}")
         found.update(dict.fromkeys(below))
     return list(found)
 
@@ -71,7 +73,10 @@ def merge(runs: Sequence[Path]) -> Merged:
     records = sorted(newest.values(), key=lambda record: (record.started, record.nodeid))
     _check_digests(records)
     plan = RunPlan("", plans[first].trials, plans[first].gates)
-    return Merged(tuple(runs), plan, tuple(records), tuple(_missing_shards(plans.values())))
+    problems = _missing_shards(plans.values())
+    if plan.trials.keys() - {record.nodeid for record in records}:
+        problems += _cut_off(plans)
+    return Merged(tuple(runs), plan, tuple(records), tuple(problems))
 
 
 def _check_same(one: Path, a: RunPlan, other: Path, b: RunPlan) -> None:
@@ -108,4 +113,13 @@ def _missing_shards(plans: Iterable[RunPlan]) -> list[str]:
         for count in counts
         for index in range(1, count + 1)
         if f"{index}/{count}" not in shards
+    ]
+
+
+def _cut_off(plans: Mapping[Path, RunPlan]) -> list[str]:
+    ended = {plan.shard for run, plan in plans.items() if has_ended(run)}
+    return [
+        f"shard {plan.shard} was cut off: {run}"
+        for run, plan in plans.items()
+        if plan.shard and plan.shard not in ended
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.trials.plan import PlannedGate
 
-__all__ = ["RunPlan", "read_plan", "write_plan"]
+__all__ = ["PLAN", "RunPlan", "read_plan", "write_plan"]
 
 PLAN = "plan.json"
 

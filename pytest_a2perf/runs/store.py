@@ -15,7 +15,7 @@ from pytest_a2perf.runs.plan import RunPlan, write_plan
 from pytest_a2perf.runs.record import SCHEMA, Record
 from pytest_a2perf.suggest import did_you_mean
 
-__all__ = ["RECORDS", "RunStore", "find_run", "read_records"]
+__all__ = ["RECORDS", "RunStore", "find_run", "has_ended", "read_records"]
 
 RECORDS = "records.jsonl"
 RUN = "run.json"
@@ -125,6 +125,14 @@ def read_records(folder: Path) -> Iterator[Record]:
                 yield Record.from_line(line)
             except (ValueError, KeyError, TypeError):
                 continue
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether a run came to its end; one that was killed or stopped did not."""
+    try:
+        return bool(json.loads((folder / RUN).read_text(encoding="utf-8"))["state"] == "complete")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def find_run(runs: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ import pytest
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.keys import PLANNED
 from pytest_a2perf.scenarios.load import load_scenarios
-from pytest_a2perf.scenarios.models import Scenario
+from pytest_a2perf.scenarios.models import Scenario, SeedRange
 from pytest_a2perf.trials.outcome import describe
 from pytest_a2perf.trials.plan import PlannedGate, PlannedTrial, scenario_digest
 from pytest_a2perf.trials.run import run_scenario
@@ -127,15 +127,19 @@ class GateItem(pytest.Item):
     def plan(self) -> PlannedGate:
         """Return what the session needs to judge it."""
         scenario = self.parent.scenario
-        spec = scenario.gates[self.name]
+        spec, seeds = scenario.gates[self.name], scenario.seeds
         return PlannedGate(
             nodeid=self.nodeid,
             scenario_id=self.parent.scenario_id,
             metric=self.name,
             spec=spec.model_dump(mode="json")
-            | {"conditions": [c.model_dump() for c in spec.conditions]},
+            | {
+                "conditions": [condition.model_dump() for condition in spec.conditions],
+                "tolerance": None if spec.tolerance is None else spec.tolerance.model_dump(),
+            },
             definition=spec.definition or scenario.definition,
             trials=tuple(item.nodeid for item in self.trials),
+            seeds=(seeds.min, seeds.max) if isinstance(seeds, SeedRange) else None,
         )
 
 

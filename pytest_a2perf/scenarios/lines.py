@@ -28,8 +28,9 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     counts: dict[KeyPath, int] = {}
     prefix: KeyPath = ()
     depth = 0
-    plain = _without_strings(text).splitlines()
-    for number, (line, bare) in enumerate(zip(text.splitlines(), plain, strict=False), start=1):
+    # Not splitlines(): to TOML, U+0085 and the like are letters.
+    plain = _without_strings(text).split("\n")
+    for number, (line, bare) in enumerate(zip(text.split("\n"), plain, strict=True), start=1):
         if depth == 0 and bare.strip():
             if header := _HEADER.match(line):
                 prefix = _table(header, counts)

@@ -15,7 +15,7 @@ from pytest_a2perf.errors import A2PerfError, ScenarioError, UnknownNameError
 from pytest_a2perf.gates.condition import GateSpec
 from pytest_a2perf.metrics.registry import resolve
 from pytest_a2perf.scenarios.lines import KeyPath, key_lines, nearest_line
-from pytest_a2perf.scenarios.models import EnergyOptions, Scenario, ScenarioFile
+from pytest_a2perf.scenarios.models import EnergyOptions, Scenario, ScenarioFile, SeedRange
 from pytest_a2perf.suggest import did_you_mean
 
 __all__ = ["check_scenario", "describe_errors", "load_scenarios"]
@@ -147,8 +147,17 @@ def _check_gate(name: str, gate: GateSpec) -> Iterable[str]:
         metric = resolve(name)
     except (UnknownNameError, A2PerfError) as error:
         return [str(error)]
+    tolerance = gate.tolerance
+    if tolerance is not None and metric.direction == "none" and gate.better is None:
+        return [f"{name} may be better higher or lower: say better = 'higher' or 'lower'"]
     if name.startswith("reported."):
         return []
+    if (
+        tolerance is not None
+        and not tolerance.relative
+        and tolerance.unit not in (None, metric.unit)
+    ):
+        return [f"{name} is in {metric.unit or 'plain numbers'}, the tolerance in {tolerance.unit}"]
     return [
         f"{name} is in {metric.unit or 'plain numbers'}, but the limit is in {condition.unit}"
         for condition in gate.conditions
@@ -163,7 +172,7 @@ def _written_path(location: KeyPath, data: Any) -> KeyPath:
         try:
             data = data[part]
         except (LookupError, TypeError):
-            break
+            continue  # the tag of a union
         path = (*path, part)
     return path
 
@@ -175,6 +184,8 @@ def _valid_keys(model: type[BaseModel], path: KeyPath) -> list[str]:
         match path[2:]:
             case ("energy", *rest) if rest:
                 owner = EnergyOptions
+            case ("seeds", *rest) if rest:
+                owner = SeedRange
             case ("gates", _, *rest) if rest:
                 owner = GateSpec
     fields = owner.model_fields.items()

@@ -54,7 +54,8 @@ def scenario_of(mark: pytest.Mark, name: str) -> Scenario:
     else:
         probe = scenario
         if scenario.domain == "python":  # no domain runs it, the test does
-            probe = scenario.model_copy(update={"domain": "gym", "options": {}})
+            free = {"domain": "gym", "phase": "inference", "options": {}}
+            probe = scenario.model_copy(update=free)
         problems = [p for p in check_scenario(probe) if p[0][0] != "task"]
     if problems:
         texts = [f"a2perf({'.'.join(map(str, path))}=...): {text}" for path, text in problems]

@@ -5,13 +5,22 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)  # fmt: skip
 
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.gates.condition import GateSpec
 from pytest_a2perf.units import parse_duration
 
-__all__ = ["PHASES", "EnergyOptions", "Phase", "Scenario", "ScenarioFile", "Strict"]
+__all__ = ["PHASES", "EnergyOptions", "Phase", "Scenario", "ScenarioFile", "SeedRange", "Strict"]
 
 Phase = Literal["inference", "train", "generalization", "collect"]
 PHASES: tuple[Phase, ...] = ("inference", "train", "generalization", "collect")
@@ -74,6 +83,33 @@ class EnergyOptions(Strict):
     )
 
 
+class SeedRange(Strict):
+    """As many seeds as it takes: the scenario ends when every gate is decided."""
+
+    min: int = Field(3, ge=1, description="seeds before which nothing is decided")
+    max: int = Field(ge=1, description="seeds at which it ends in any case")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> SeedRange:
+        if self.min > self.max:
+            raise ValueError(f"expected min <= max, got {self.min} and {self.max}")
+        return self
+
+
+def _kind_of_seeds(value: object) -> str:
+    if isinstance(value, dict | SeedRange):
+        return "range"
+    return "list" if isinstance(value, list | tuple) else "count"
+
+
+Seeds = Annotated[
+    Annotated[int, Tag("count")]
+    | Annotated[tuple[int, ...], Tag("list")]
+    | Annotated[SeedRange, Tag("range")],
+    Discriminator(_kind_of_seeds),
+]
+
+
 class Scenario(Strict):
     """One named benchmark: domain, task, agent, phase, seeds and gates."""
 
@@ -88,8 +124,10 @@ class Scenario(Strict):
         default_factory=dict, description="keyword arguments for the agent's constructor"
     )
     phase: Phase = "inference"
-    seeds: int | tuple[int, ...] = Field(
-        1, description="how many seeds (0, 1, ...), or the seeds themselves"
+    seeds: Seeds = Field(
+        1,
+        description="how many seeds (0, 1, ...), the seeds themselves, or {min, max}: stop when "
+        "every gate is decided",
     )
     episodes: int = Field(1, ge=1, description="episodes of one trial")
     timeout: Duration | None = Field(None, description="a trial that takes longer is ended")
@@ -125,7 +163,11 @@ class Scenario(Strict):
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds, in order."""
-        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+        match self.seeds:
+            case int(count) | SeedRange(max=count):
+                return tuple(range(count))
+            case seeds:
+                return seeds
 
     @property
     def isolated(self) -> bool:
@@ -137,7 +179,7 @@ class Scenario(Strict):
         seeds = self.seed_list
         if not seeds:
             raise ValueError("seeds: expected at least one seed")
-        if isinstance(self.seeds, int):
+        if isinstance(self.seeds, int | SeedRange):
             return self
         if min(seeds) < 0 or max(seeds) >= 2**32:
             raise ValueError("seeds: expected numbers from 0 to 4294967295")

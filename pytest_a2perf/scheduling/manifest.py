@@ -12,6 +12,7 @@ import pytest
 
 from pytest_a2perf.keys import PLANNED
 from pytest_a2perf.scenarios.collector import GateItem
+from pytest_a2perf.scenarios.models import SeedRange
 from pytest_a2perf.scheduling.selection import Selection
 from pytest_a2perf.scheduling.targets import missing_target
 from pytest_a2perf.trials.plan import PlannedGate
@@ -32,6 +33,7 @@ class Work:
         exclusive: they run alone on their machine.
         target: hardware they need, see `missing_target`; empty for none.
         timeout: seconds that one of them may take, or None.
+        may_stop: whether some of them may turn out not to be needed.
     """
 
     kind: Kind
@@ -40,6 +42,7 @@ class Work:
     exclusive: bool = False
     target: str = ""
     timeout: float | None = None
+    may_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +117,5 @@ def _work_of(item: pytest.Item) -> Work:
         scenario.exclusive,
         "" if scenario.target in ("any", "cpu") else scenario.target,
         scenario.timeout,
+        isinstance(scenario.seeds, SeedRange),
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_a2perf.scheduling.durations import FILE, read_durations
+from pytest_a2perf.scheduling.launch import Launch
 from pytest_a2perf.scheduling.leases import CUDA, HIP, LEASE, leases
 from pytest_a2perf.scheduling.manifest import Manifest
 from pytest_a2perf.scheduling.scheduler import TrialScheduling
@@ -44,6 +45,7 @@ class Nodes:
         self._scheduler: TrialScheduling | None = None
         self._started: dict[str, float] = {}
         self._overdue: set[str] = set()
+        self._launch = Launch(options, config.invocation_params.dir)
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
 
@@ -62,12 +64,38 @@ class Nodes:
     def pytest_xdist_setupnodes(self, specs: list[Any]) -> None:
         """Give each worker on this machine its GPU, unless the user has given it one."""
         local = [spec for spec in specs if spec.popen and not spec.python and not spec.via]
+        if self._options.launcher or self._options.cluster:
+            for spec in local:
+                spec.python = self._launch.command
+            return
         free = [spec for spec in local if not {CUDA, HIP} & {*(spec.env or {})}]
         for spec, lease in zip(free, leases(len(free), self._options.workers_per_gpu), strict=True):
             if lease is not None:
                 # The second variable tells the record what was leased.
                 lent = {lease.variable: lease.device, LEASE: f"{lease.variable}={lease.device}"}
                 spec.env = {**(spec.env or {}), **lent}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionstart(self) -> Generator[None, None, None]:
+        """Say in one line why a worker could not be launched."""
+        try:
+            yield
+        except Exception as error:
+            failure = self._launch.failure()
+            if failure is None:
+                raise
+            raise pytest.UsageError(failure) from error
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """As above, for a worker that was to replace another."""
+        try:
+            return (yield)
+        except Exception as error:
+            failure = self._launch.failure()
+            if failure is None:
+                raise
+            raise session.Failed(failure) from error
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: WorkerController) -> None:
@@ -111,6 +139,7 @@ class Nodes:
 
     def pytest_sessionfinish(self) -> None:
         """Stop watching."""
+        self._launch.close()
         self._closed.set()
         if self._watch is not None:
             self._watch.join()
@@ -118,10 +147,11 @@ class Nodes:
     def _watch_over(self) -> None:
         """Kill workers whose trial is long overdue: not even its own process could end it."""
         assert self._scheduler is not None
+        runs = 2 if self._options.against else 1  # the other version may take as long
         while not self._closed.wait(0.5):
             now = time.monotonic()
             for node, nodeid, timeout in self._scheduler.running():
                 begun = self._started.get(nodeid)
-                if begun is not None and now > begun + timeout + _MARGIN:
+                if begun is not None and now > begun + runs * (timeout + _MARGIN):
                     self._overdue.add(nodeid)
                     node.gateway._io.kill()  # noqa: SLF001 - gateway.exit waits for the worker

@@ -35,6 +35,8 @@ class _Seat:
         manifest: what the worker has told, once its collection is in.
         collection: its node ids, once they are in.
         pending: items sent and not completed, in order.
+        seconds: how long each of them was expected to take when it was sent.
+        load: their sum.
         group: the rest of a group that the worker has begun.
         held: the item it holds back until its machine is quiet, if any.
     """
@@ -42,12 +44,28 @@ class _Seat:
     manifest: Manifest | None = None
     collection: list[str] | None = None
     pending: deque[int] = field(default_factory=deque)
+    seconds: dict[int, float] = field(default_factory=dict)
+    load: float = 0.0
     group: Job | None = None
     held: int | None = None
 
     @property
     def host(self) -> str:
         return "" if self.manifest is None else self.manifest.host
+
+    def add(self, index: int, seconds: float) -> None:
+        self.pending.append(index)
+        self.seconds[index] = seconds
+        self.load += seconds
+
+    def complete(self, index: int) -> None:
+        self.pending.remove(index)
+        self.load -= self.seconds.pop(index)
+
+    @property
+    def waiting(self) -> float:
+        """Seconds of work beyond the item that runs."""
+        return self.load - self.seconds[self.pending[0]] if self.pending else 0.0
 
     def suits(self, target: str) -> bool:
         return self.manifest is not None and target not in self.manifest.missing
@@ -156,7 +174,7 @@ class TrialScheduling:
     ) -> None:
         """Take note that a worker has completed an item; hand out more."""
         seat = self._seats[node]
-        seat.pending.remove(item_index)
+        seat.complete(item_index)
         work = self._work_of[item_index]
         if work.kind != "gate":
             self._counts[work.scenario] += 1
@@ -258,33 +276,33 @@ class TrialScheduling:
             if seat.held is None and not self._runs_alone(seat.host)
         }
         for ahead in (1, 2):  # everybody has something to do before anybody gets more
-            for node, seat in sorted(free.items(), key=lambda entry: self._load(entry[1])):
+            for node, seat in sorted(free.items(), key=lambda entry: entry[1].load):
                 self._feed(node, seat, ahead)
         if not self._jobs and not any(seat.group for seat in free.values()):
             self._share_alone(ready)
         self._release(ready)
 
-    def _load(self, seat: _Seat) -> float:
-        return sum(map(self._seconds, seat.pending))
-
     def _feed(self, node: WorkerController, seat: _Seat, ahead: int) -> None:
         """Give a worker ``ahead`` items, or more short ones, but no more than its share."""
         batch: list[int] = []
-        seconds = self._load(seat) - sum(map(self._seconds, list(seat.pending)[:1]))
+        if len(seat.pending) >= ahead and seat.waiting > _AHEAD / 2:
+            return  # a message for many short items is cheaper than one for each
         share = ahead + len(self._jobs) // (4 * len(self._seats))
-        while len(seat.pending) < ahead or (seconds < _AHEAD and len(seat.pending) < share):
+        while len(seat.pending) < ahead or (seat.waiting < _AHEAD and len(seat.pending) < share):
             index = self._next(seat)
             if index is None:
                 break
             batch.append(index)
-            seat.pending.append(index)
-            seconds += self._seconds(index)
+            seat.add(index, self._seconds(index))
         if batch:
             node.send_runtest_some(batch)
 
     def _seconds(self, index: int) -> float:
         work = self._work_of[index]
-        return 0.0 if work.kind == "gate" else self._means.get(work.scenario, _AHEAD)
+        if work.kind == "gate":
+            return 0.0
+        mean = self._means.get(work.scenario, _AHEAD)
+        return max(mean, _AHEAD) if work.may_stop else mean  # none that may not be needed ahead
 
     def _next(self, seat: _Seat) -> int | None:
         """Take the next item for a worker: of its group, or of the first job that suits it."""
@@ -362,7 +380,7 @@ class TrialScheduling:
         return None
 
     def _send(self, node: WorkerController, seat: _Seat, index: int) -> None:
-        seat.pending.append(index)
+        seat.add(index, self._seconds(index))
         node.send_runtest_some([index])
 
     def _finish(self) -> None:

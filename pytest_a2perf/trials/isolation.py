@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-__all__ = ["GRACE", "Death", "can_isolate", "run_isolated"]
+__all__ = ["GRACE", "Death", "can_isolate", "die_with_parent", "run_isolated"]
 
 GRACE = 2.0
 """Seconds that a trial gets beyond its timeout to record what it has."""
@@ -91,7 +91,7 @@ def _child(item: pytest.Item, write: int) -> None:
     try:
         os.setpgid(0, 0)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
-        _die_with_parent()
+        die_with_parent()
         # Only the item itself is torn down: wider fixtures belong to the parent.
         reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]
         hook = item.config.hook
@@ -111,8 +111,8 @@ def _child(item: pytest.Item, write: int) -> None:
         os._exit(status)
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when pytest is killed."""
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent is killed."""
     if sys.platform == "linux":
         import ctypes
 

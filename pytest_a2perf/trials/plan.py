@@ -41,7 +41,8 @@ class PlannedGate:
         metric: name of the metric.
         spec: the gate as the user wrote it, as JSON.
         definition: of the metric, the scenario's unless the gate says otherwise.
-        trials: node ids of the scenario's trials in this run.
+        trials: node ids of the scenario's trials in this run, in the order of its seeds.
+        seeds: least and most seeds of a scenario that may stop early, else None.
     """
 
     nodeid: str
@@ -50,6 +51,7 @@ class PlannedGate:
     spec: dict[str, Any]
     definition: str
     trials: tuple[str, ...]
+    seeds: tuple[int, int] | None = None
 
     def to_line(self) -> str:
         """Return JSON text, which crosses process borders unharmed."""
@@ -59,7 +61,9 @@ class PlannedGate:
     def from_line(cls, line: str) -> PlannedGate:
         """Inverse of `to_line`."""
         data = json.loads(line)
-        return cls(**{**data, "trials": tuple(data["trials"])})
+        seeds = data.get("seeds")
+        parts = {"trials": tuple(data["trials"]), "seeds": seeds and (seeds[0], seeds[1])}
+        return cls(**{**data, **parts})
 
 
 _IRRELEVANT = {"gates", "seeds", "tags", "timeout", "isolate", "exclusive", "group"}

@@ -38,6 +38,12 @@ class GymDomain:
         if options.num_envs == 1 and options.vectorization == "async":
             yield "options.vectorization", "needs num_envs of 2 or more"
 
+    def prepare(self) -> None:
+        """Import Gymnasium and the rollout."""
+        from pytest_a2perf.domains.gym import environment, rollout, vector, warmup
+
+        del environment, rollout, vector, warmup
+
     def run(self, trial: Trial) -> None:
         """Run the trial's episodes, in each of its tasks.
 

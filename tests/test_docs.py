@@ -1,0 +1,219 @@
+"""The documentation is true as far as a machine can tell."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pytest_a2perf import options
+from pytest_a2perf.domains.gym.options import GymOptions
+from pytest_a2perf.metrics.registry import register, resolve
+from pytest_a2perf.scenarios.load import load_scenarios
+from pytest_a2perf.scenarios.models import EnergyOptions, Scenario
+from pytest_a2perf.scenarios.suites import suites_folder
+
+ROOT = Path(__file__).parent.parent
+DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("examples/**/*.md"))]  # fmt: skip
+PROSE = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in DOCS}
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language):
+    """Return every block of code of a language, named by its file and line."""
+    return [
+        pytest.param(match[2], id=f"{name}:{text[: match.start()].count(chr(10)) + 1}")
+        for name, text in PROSE.items()
+        for match in BLOCK.finditer(text)
+        if match[1] == language
+    ]
+
+
+def rows(text, heading):
+    """Return the cells of the first table below a heading, without its head."""
+    part = text.split(f"\n## {heading}\n")[1] if heading else text
+    table = re.search(r"(?:^\|.*\|\n)+", part, re.MULTILINE)[0]
+    lines = table.replace(r"\|", "¦").splitlines()[2:]
+    return [[cell.strip().replace("¦", "|") for cell in line[1:-1].split("|")] for line in lines]
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_scenarios_load(text, tmp_path):
+    assert tomllib.loads(text)
+    path = tmp_path / "block.toml"
+    if "[[scenario]]" not in text:
+        text = f"[[scenario]]\nname = 'x'\ntask = 'T'\n{text}"
+    if "schema =" not in text:
+        text = f"schema = 1\n{text}"
+    path.write_text(text, encoding="utf-8")
+    assert load_scenarios(path)
+
+
+@pytest.mark.parametrize("text", blocks("python"))
+def test_python_compiles(text):
+    compile(text, "block", "exec")
+
+
+def files(name):
+    """Return the blocks that say in their first line which file they are."""
+    found = [(re.match(r"# ([\w./]+\.\w+)\n", block[2]), block[2]) for block in BLOCK.finditer(PROSE[name])]  # fmt: skip
+    return {match[1]: text for match, text in found if match}
+
+
+def test_the_project_of_getting_started_does_what_is_said(project):
+    written = files("docs/getting-started.md")
+    assert sorted(written) == ["policies.py", "scenarios/cartpole.toml", "test_policies.py"]
+    for name, text in written.items():
+        path = project.path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    result = project.runpytest_subprocess("--a2perf")
+    assert result.ret == 1
+    result.assert_outcomes(passed=11, failed=1)
+    result.stdout.fnmatch_lines(["FAILED scenarios/cartpole.toml::lean::return.mean*"])
+
+
+def test_the_tests_of_the_readme_pass(project):
+    (text,) = [block[2] for block in BLOCK.finditer(PROSE["README.md"]) if block[1] == "python"]
+    project.makepyfile(
+        "import pytest\n"
+        "from agents import Right as Policy\n"
+        "@pytest.fixture\n"
+        "def policy(): return Policy().act\n"
+        "@pytest.fixture\n"
+        "def observations(): return [[0.1, 0, 0, 0]] * 20\n" + text
+    )
+    result = project.runpytest_subprocess("--a2perf")
+    result.assert_outcomes(passed=12)
+
+
+def test_the_metric_of_ones_own_is_one():
+    text = PROSE["docs/metrics.md"].split("## Metrics of your own")[1]
+    scope = {}
+    exec(BLOCK.search(text)[2], scope)
+    (family,) = scope["pytest_a2perf_metrics"](None)
+    register(family)
+    assert resolve("tokens").name == "tokens"
+    assert resolve("tokens.p95").direction == "lower"
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_options_exist(name, pytestconfig):
+    for option in re.findall(r"--(a2perf[a-z-]*)", PROSE[name]):
+        dest = option.replace("-", "_")
+        assert pytestconfig.getoption(dest, "missing") != "missing", option
+        pytestconfig.getini(dest)
+
+
+def test_every_option_is_listed():
+    listed = {option for row in rows(PROSE["docs/scenarios.md"], "Command line") for option in re.findall(r"`--(a2perf[a-z-]*)", row[0])}  # fmt: skip
+    assert sorted(name for name, *_ in options._OPTIONS) == sorted(listed)
+
+
+FAMILIES = (
+    "benchmark", "carbon", "data_cost", "energy", "env_step", "generalization", "gpu", "latency",
+    "length", "memory", "power", "reliability", "reported", "return", "sample", "success",
+    "throughput", "time",
+)  # fmt: skip
+METRIC = re.compile(rf"`((?:{'|'.join(FAMILIES)})(?:\.[\w@^<>]+)+)`")
+OTHERS = {"energy.source", "energy.repeat_until"}  # keys of scenarios
+PLACEHOLDERS = {"<statistic>": "mean", "<s>": "p95", "<name>": "median", "@k": "@2", "^k": "^2"}
+
+
+def known(name):
+    for placeholder, example in PLACEHOLDERS.items():
+        name = name.replace(placeholder, example)
+    return resolve(name)
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_metrics_exist(name):
+    for token in set(METRIC.findall(BLOCK.sub("", PROSE[name]))) - OTHERS:
+        known(token)
+
+
+def test_the_metrics_of_the_tables_exist():
+    text = PROSE["docs/metrics.md"]
+    for heading in ("Application", "System", "Data cost", "Reliability"):
+        for cell, *_ in rows(text, heading):
+            whole = ""
+            for name in re.findall(r"`([^`]+)`", cell):
+                # In `energy.cpu`, `.gpu` the second stands for energy.gpu.
+                whole = whole.rpartition(".")[0] + name if name[0] == "." else name
+                known(whole)
+
+
+def test_the_readings_of_the_meters_are_metrics():
+    text = PROSE["docs/meters.md"]
+    named = {name for cell, *_ in rows(text, None) for name in re.findall(r"`([^`]+)`", cell)}
+    from pytest_a2perf.metrics.system import SYSTEM_FAMILIES
+
+    assert {family.prefix for family in SYSTEM_FAMILIES} == named
+
+
+# -- tables of keys -------------------------------------------------------------------------------
+
+
+def written(value):
+    """Write a default as the tables do."""
+    if value is None:
+        return "none"
+    if value in ((), []):
+        return "`[]`"
+    if value == {}:
+        return "`{}`"
+    if isinstance(value, str):
+        return f"`{value}`"
+    return str(value).lower()
+
+
+def default_of(field):
+    return "required" if field.is_required() else written(field.get_default(call_default_factory=True))  # fmt: skip
+
+
+def test_the_keys_of_a_scenario():
+    fields = {**Scenario.model_fields}
+    for name in ("energy", "gates"):
+        del fields[name]
+    fields |= {f"energy.{name}": field for name, field in EnergyOptions.model_fields.items()}
+    listed = {
+        name.strip("`"): default for name, default, _ in rows(PROSE["docs/scenarios.md"], None)
+    }
+    assert listed.pop("isolate") == "true where a timeout is set"
+    assert listed.pop("tags") == "none"
+    del fields["isolate"], fields["tags"]
+    assert listed == {name: default_of(field) for name, field in fields.items()}
+    example = tomllib.loads(BLOCK.search(PROSE["docs/scenarios.md"])[2])["scenario"][0]
+    assert set(example) == set(Scenario.model_fields)
+
+
+def test_the_options_of_the_domain_gym():
+    listed = {name.strip("`"): default for name, default, _ in rows(PROSE["docs/scenarios.md"], "Options of the domain `gym`")}  # fmt: skip
+    fields = GymOptions.model_fields
+    assert listed == {name: default_of(field) for name, field in fields.items()}
+
+
+def test_suites_that_are_named_ship():
+    for name in re.findall(r"--a2perf-suite (\w+)", "".join(PROSE.values())):
+        assert name == "NAME" or (suites_folder() / f"{name}.toml").is_file()
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_links_lead_somewhere(name):
+    folder = (ROOT / name).parent
+    text = BLOCK.sub("", PROSE[name])
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        if path == "benchmarks/RESULTS.md":  # written by a run of the benchmarks
+            continue
+        assert (folder / path).exists() or path == "", target
+        if anchor:
+            headings = re.findall(
+                r"^#+ (.*)$", (folder / path).read_text() if path else text, re.MULTILINE
+            )
+            assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}

@@ -1,0 +1,180 @@
+"""Workers that a command starts, on this machine or through a real sshd."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SUITE = """
+    [[scenario]]
+    name = "spread"
+    task = "CartPole-v1"
+    agent = "agents:Right"
+    seeds = 6
+    [scenario.gates]
+    "return.mean" = ">= 100"
+"""
+
+
+def launch(project, command, *arguments):
+    return project.runpytest_subprocess("--a2perf", "-n", "2", f"--a2perf-launcher={command}", *arguments)  # fmt: skip
+
+
+def test_workers_run_behind_any_command(project, write, records):
+    write(SUITE)
+    result = launch(project, sys.executable)
+    result.assert_outcomes(passed=7)
+    assert {record.worker for record in records()} == {"gw0", "gw1"}
+
+
+def test_what_a_command_prints_first_does_no_harm(project, write):
+    write(SUITE)
+    greeting = project.path / "greeting.sh"
+    greeting.write_text(f'#!/bin/sh\necho "Loading modules"\nexec {sys.executable} "$@"\n')
+    greeting.chmod(0o755)
+    launch(project, greeting).assert_outcomes(passed=7)
+
+
+@pytest.mark.parametrize(
+    ("command", "messages"),
+    [
+        ("no-such-command --flag", ["*'no-such-command --flag': it cannot be started: *No such file*"]),
+        ("echo garbage", ["*it ended without a worker: it exited with status 0*", "*garbage -u -m*"]),
+        ("sh -c 'echo no account >&2; exit 3'", ["*it exited with status 3*", "*no account*"]),
+        ("sh -c 'echo queued; sleep 60'", ["*no worker was ready within * s*", "*queued*"]),
+        ("sh 'unbalanced", ["*it cannot be started: No closing quotation*"]),
+    ],
+)  # fmt: skip
+def test_a_command_that_starts_no_worker_is_a_clear_error(project, write, command, messages):
+    write(SUITE)
+    result = launch(project, command, "--a2perf-launch-timeout=3 s")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --a2perf-launcher *", *messages[1:]])
+    result.stderr.fnmatch_lines(messages[:1])
+    assert not running("sleep 60")
+
+
+def wrapper(project):
+    """Write a command that can be told from others in the list of processes."""
+    path = project.path / "python-of-this-test.sh"
+    path.write_text(f'#!/bin/sh\n{sys.executable} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def test_a_worker_that_dies_is_replaced_and_its_command_ends(project, write, records):
+    write(SUITE.replace("Right", "Dies").replace("seeds = 6", "seeds = 2"))
+    mark = wrapper(project)
+    result = launch(project, mark, "-p", "no:faulthandler")
+    assert [record.outcome for record in records()] == ["error", "error"]
+    assert result.ret == 1
+    assert not running(str(mark))
+
+
+def test_ctrl_c_ends_the_commands(project, write):
+    write(SUITE.replace("CartPole-v1", "Acrobot-v1").replace("agents:Right", "random"))
+    mark = wrapper(project)
+    code = "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(pytest.main(sys.argv[1:]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "--a2perf", "-n2", f"--a2perf-launcher={mark}"],
+        cwd=project.path, start_new_session=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    end = time.monotonic() + 30
+    while not running(str(mark)) and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(30) == 2
+    end = time.monotonic() + 15
+    while running(str(mark)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not running(str(mark))
+
+
+def test_a_path_that_would_move_the_rootdir_is_refused(project, write):
+    write(SUITE)
+    result = project.runpytest_subprocess(
+        "--a2perf", "-n", "2", "--a2perf-launcher", sys.executable
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*moves the rootdir*write --a2perf-launcher=*"])
+
+
+def test_launcher_and_cluster_exclude_each_other(project):
+    result = project.runpytest_subprocess("--a2perf", "--a2perf-launcher=x", "--a2perf-cluster=ray")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*exclude each other*"])
+
+
+def running(text):
+    """Return the processes whose command line holds a text."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if text in command and state != "Z" and "--a2perf-launcher=" not in command:
+                found.append(command)
+    return found
+
+
+@pytest.fixture
+def sshd(tmp_path):
+    """Run an sshd of our own on a loopback port; return the command that reaches it."""
+    server = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if server is None or shutil.which("ssh") is None:
+        pytest.skip("no OpenSSH server")
+    if os.geteuid() != 0:
+        pytest.skip("sshd logs in other users only for root")
+    Path("/run/sshd").mkdir(exist_ok=True)
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)  # fmt: skip
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (tmp_path / "sshd_config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nStrictModes no\n"
+        f"AuthorizedKeysFile {tmp_path}/user.pub\nPidFile {tmp_path}/pid\nPermitRootLogin yes\n"
+        "UsePAM no\n"
+    )
+    process = subprocess.Popen(
+        [server, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=subprocess.DEVNULL
+    )
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            break
+        except OSError:
+            time.sleep(0.05)
+    options = (
+        "-oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null -oLogLevel=ERROR -oBatchMode=yes"
+    )
+    yield f"ssh -i {tmp_path}/user -p {port} {options} root@127.0.0.1"
+    process.terminate()
+    process.wait(10)
+
+
+def test_workers_run_behind_ssh(project, write, records, sshd):
+    write(SUITE)
+    result = launch(project, f"{sshd} {sys.executable}")
+    result.assert_outcomes(passed=7)
+    assert len(records()) == 6
+
+
+def test_a_host_that_refuses_is_a_clear_error(project, write, sshd):
+    write(SUITE)
+    result = launch(project, f"{sshd.replace('root@', 'nobody@')} {sys.executable}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*it exited with status 255*", "*Permission denied*"])

@@ -1,0 +1,152 @@
+"""Workers in the actors of a real Ray cluster of two nodes on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from test_launcher import SUITE, running
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("ray")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture
+def second_node(cluster):
+    """A node that a test may lose."""
+    node = cluster.add_node(num_cpus=2, num_gpus=2)
+    cluster.wait_for_nodes()
+    yield node
+    if node in cluster.list_all_nodes():
+        cluster.remove_node(node)
+
+
+@pytest.fixture
+def in_cluster(project, cluster, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+    def run(*arguments):
+        return project.runpytest_subprocess("--a2perf", "--a2perf-cluster=ray", *arguments)
+
+    return run
+
+
+def test_workers_run_in_actors_on_the_shipped_working_tree(project, write, records, in_cluster, second_node):  # fmt: skip
+    write(SUITE)
+    project.makepyfile("""
+        import os, pytest
+        from pathlib import Path
+
+        @pytest.mark.a2perf(seeds=4)
+        def test_place(trial):
+            trial.note(folder=str(Path.cwd()), gpus=os.environ.get("CUDA_VISIBLE_DEVICES"))
+    """)
+    result = in_cluster("-n", "2", "--a2perf-worker-gpus", "1")
+    result.assert_outcomes(passed=11)
+    places = [record.context for record in records() if "folder" in record.context]
+    assert all("working_dir_files" in place["folder"] for place in places)
+    assert {place["gpus"] for place in places} <= {"0", "1"}
+    assert not actors(in_cluster)
+
+
+def test_a_node_that_dies_is_survived(project, records, in_cluster, cluster, second_node):
+    project.makepyfile("""
+        import time, pytest
+
+        @pytest.mark.a2perf(seeds=12)
+        def test_slow(trial):
+            time.sleep(1)
+    """)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "--a2perf", "-n2", "--a2perf-cluster=ray"],
+        cwd=project.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        kept = list(project.path.glob(".a2perf/runs/*/records.jsonl"))
+        if kept and kept[0].read_text().count("\n") >= 3:
+            break
+        time.sleep(0.1)
+    cluster.remove_node(second_node, allow_graceful=False)
+    cluster.add_node(num_cpus=2)
+    output = process.communicate(timeout=120)[0]
+    outcomes = [record.outcome for record in records()]
+    assert sorted(record.seed for record in records()) == list(range(12)), output
+    assert "error" in outcomes  # what ran on the dead node
+    assert outcomes.count("success") >= 9
+    assert process.returncode == 1
+    assert "replacing crashed worker" in output
+
+
+def test_ctrl_c_leaves_no_actors(project, write, in_cluster, second_node):
+    project.makepyfile("""
+        import time, pytest
+
+        @pytest.mark.a2perf(seeds=8)
+        def test_slow(trial):
+            time.sleep(5)
+    """)
+    code = "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(pytest.main(sys.argv[1:]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "--a2perf", "-n2", "--a2perf-cluster=ray"],
+        cwd=project.path, start_new_session=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    end = time.monotonic() + 60
+    while len(running("scheduling.prelude")) < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    time.sleep(2)
+    os.killpg(process.pid, 2)
+    assert process.wait(60) == 2
+    end = time.monotonic() + 30
+    while (actors(in_cluster) or running("scheduling.prelude")) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert not running("scheduling.prelude")
+    assert not actors(in_cluster)
+
+
+def test_a_request_that_nothing_can_meet_says_what_is_free(write, in_cluster):
+    write(SUITE)
+    result = in_cluster("-n", "1", "--a2perf-worker-gpus", "7", "--a2perf-launch-timeout", "8 s")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*no node had 1 CPU and 7 GPU free within 8 s; free: CPU *"])
+
+
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:1", "ray://no-such-host.invalid:10001"])
+def test_a_cluster_that_cannot_be_reached_is_a_clear_error(project, write, address):
+    write(SUITE)
+    result = project.runpytest_subprocess("--a2perf", "-n1", f"--a2perf-cluster={address}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--a2perf-cluster {address}: *cannot be reached*"])
+
+
+def test_something_else_than_ray_is_refused(project):
+    result = project.runpytest_subprocess("--a2perf", "-n1", "--a2perf-cluster=dask://here")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*expected ray or ray://HOST:PORT, got 'dask://here'*"])
+
+
+def actors(in_cluster):
+    """Ask the cluster for actors that are alive."""
+    code = (
+        "import ray, logging\n"
+        "ray.init(address='auto', logging_level=logging.ERROR, log_to_driver=False)\n"
+        "from ray._private.state import actors\n"
+        "print('ALIVE', sum(actor['State'] == 'ALIVE' for actor in actors().values()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout.rpartition("ALIVE")[2])
