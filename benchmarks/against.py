@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from multiprocessing import Event, Process
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,21 @@ from typing import Any
 from common import project, report
 
 from pytest_a2perf.against.baseline import read_base
+from pytest_a2perf.gates.paired_ratio import compare_ratios
 from pytest_a2perf.gates.permutation import compare
 from pytest_a2perf.metrics.registry import resolve
 from pytest_a2perf.runs.baseline import seed_values
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import read_records
 
-ROUNDS, FOUND_ROUNDS = 20, 10
-SEEDS = 20
-DECISIONS = 20
+ROUNDS, FOUND_ROUNDS = 10, 8
+SEEDS = 100
+DECISIONS = 5
 SECONDS = 0.002
 SLOWDOWN = 1.03
 ALPHA = 0.05
 TOLERANCE = 0.01
-METRICS = ("time.cpu", "latency.mean", "latency.median")
+METRICS = ("time.cpu", "latency.mean", "latency.p10", "latency.min")
 
 TESTS = """
 import pytest
@@ -122,13 +123,13 @@ class Alarms:
         """Compare as a gate does; without pairs, as if seeds had nothing in common."""
         self.runs += 1
         for name in METRICS:
-            old: Mapping[int, float] = base[name]
-            if not paired:
-                old = {-1 - seed: value for seed, value in old.items()}
             for tolerance in (0.0, TOLERANCE):
-                change = compare(
-                    old, new[name], worse="higher", tolerance=tolerance, relative=True, alpha=ALPHA
-                )
+                how: Any = {"worse": "higher", "tolerance": tolerance, "alpha": ALPHA}
+                if paired:
+                    change = compare_ratios(base[name], new[name], **how)
+                else:
+                    old = {-1 - seed: value for seed, value in base[name].items()}
+                    change = compare(old, new[name], relative=True, **how)
                 assert change is not None
                 self.found[name, tolerance] += change.p_worse <= ALPHA
             self.ratios[name].append(1 + change.value)

@@ -1,10 +1,14 @@
-"""Run all benchmarks and write RESULTS.md: ``python benchmarks/run.py``."""
+"""Run the benchmarks and write RESULTS.md: ``python benchmarks/run.py [NAME...]``.
+
+Without names all but ``scale``, which takes many minutes.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 import platform
+import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,14 +20,17 @@ SCRIPTS = (
     "rollout",
     "html_report",
     "sequential",
-    "scale",
     "workers",
 )
 PACKAGES = ("pytest", "pytest-xdist", "pytest-benchmark", "gymnasium", "numpy")
 
 
 def main() -> None:
-    rows = [result for name in SCRIPTS for result in importlib.import_module(name).main()]
+    rows = [
+        result
+        for name in (sys.argv[1:] or SCRIPTS)
+        for result in importlib.import_module(name).main()
+    ]
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     lines = [
         "# Results",

@@ -37,7 +37,7 @@ _OPTIONS: tuple[tuple[str, Literal["string", "bool", "args"], Any, str | None, s
     ("a2perf-baselines", "string", "baselines", "DIR", "folder of baselines (default: baselines)"),
     ("a2perf-against", "string", "", "GITREF", "run each trial on that version, too, in turns"),
     ("a2perf-against-python", "string", "", "PATH", "interpreter for that version (default: this)"),
-    ("a2perf-drift", "string", "10 %", "SHARE", "taint trials on a machine that drifts (0: off)"),
+    ("a2perf-drift", "string", "20 %", "SHARE", "taint trials on a machine that drifts (0: off)"),
     ("a2perf-tainted", "string", "keep", "keep|drop|repeat", "what to do with tainted trials"),
     ("a2perf-shard", "string", "", "I/N|auto", "run one part of the trials; join them with merge"),
     ("a2perf-undecided", "string", "fail", "fail|warn|pass", "what an undecided gate does"),

@@ -161,7 +161,7 @@ class Worker:
             return True
         self._noise.before(planned.scenario_id)
         if planned.from_file:
-            with contextlib.suppress(ImportError):  # the trial will say what is missing
+            with contextlib.suppress(Exception):  # the trial will meet it again, and report it
                 get_domain(planned.scenario.domain).prepare()
         isolated = planned.scenario.isolated and can_isolate(item.config)
         if not isolated and self._options.tainted != "repeat":
@@ -194,7 +194,7 @@ class Worker:
         self._instruments.prepare()
         if isolated:
             result = run_isolated(item, planned.scenario.timeout)
-            return list(self._obituary(item, result)) if isinstance(result, Death) else result
+            return list(self.obituary(item, result)) if isinstance(result, Death) else result
         if hasattr(item, "_initrequest"):
             item._initrequest()  # noqa: SLF001 - fixtures anew, as rerunfailures does
         return runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]
@@ -294,8 +294,6 @@ class Worker:
     def _context(self, planned: PlannedTrial) -> dict[str, Any]:
         """Say what else went on: readings on a loaded machine are worth less."""
         context: dict[str, Any] = {"workers": self._workers}
-        if self._options.against:
-            context["version"] = "head"
         if planned.from_file:  # a test is free to use any agent
             context["agent"] = planned.scenario.agent
         if os.environ.get(LEASE):
@@ -304,7 +302,7 @@ class Worker:
             context["load"] = round(os.getloadavg()[0], 2)
         return context
 
-    def _obituary(self, item: pytest.Item, death: Death) -> Iterator[pytest.TestReport]:
+    def obituary(self, item: pytest.Item, death: Death) -> Iterator[pytest.TestReport]:
         """Report a trial whose process died: timed out in native code, or crashed."""
         planned = planned_for(item)
         record = self._blank(item)

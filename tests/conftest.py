@@ -9,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas  # noqa: F401, ICN001 - see below
 import pytest
 
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import read_records
+
+# pytester forgets what was imported during a test, but pandas cannot be imported twice; hence above.
 
 # Many tests start Python; without byte code on disk each would compile every plugin again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -58,7 +58,7 @@ def test_every_gate_has_to_be_decided(run, records):
 def test_workers_stop_as_well(run, records):
     result = run("-n", "2")
     assert result.ret == 0
-    assert 5 <= len(records()) <= 16
+    assert 5 <= len(records()) < 40  # those ahead of the decision run, too
     result.stdout.fnmatch_lines(["*was decided after * of up to 60 seeds*"])
 
 

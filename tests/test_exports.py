@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_a2perf.gates.verdict import judge
@@ -157,7 +157,8 @@ def test_pytest_benchmark_compares_two_runs(project, write):
     )  # fmt: skip
     assert "benchmark 'decision latency': 4 tests" in done.stdout
     assert "benchmark 'trial wall time': 2 tests" in done.stdout
-    assert "good (0001" in done.stdout or "good (" in done.stdout
+    assert "good (one)" in done.stdout
+    assert "good (two)" in done.stdout
     with (project.path / "out" / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6
@@ -168,7 +169,7 @@ def test_pytest_benchmark_compares_two_runs(project, write):
     assert good["extra_info"]["time"] == "decision latency"
     assert good["extra_info"]["round"] == "decision"
     assert good["extra_info"]["return.mean"] > 100
-    assert good["extra_info"]["latency.p95 [s]"] == pytest.approx(good["stats"]["q3"], rel=3)
+    assert good["extra_info"]["latency.p95 [s]"] == pytest.approx(good["stats"]["q3"], rel=9)
     assert good["extra_info"]["gate return.mean"] == "pass"
     assert all(isinstance(v, str | int | float) for v in good["extra_info"].values())
     assert benchmarks["test_plain"]["extra_info"]["round"] == "trial"
@@ -198,6 +199,7 @@ def test_it_has_the_keys_of_a_real_file(project, monkeypatch):
     assert ours["benchmarks"][0]["extra_info"]["time"] == "trial duration"
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=50))
 def test_statistics_are_those_of_pytest_benchmark(values):
     from pytest_benchmark.stats import Stats
@@ -255,7 +257,7 @@ def test_a_row_for_each_trial(project, workers):
     assert float(rows[0]["memory.peak [B]"]) > 1e6
     assert [row["reported.cost [USD]"] for row in rows] == ["0.25", "0.25", "0.25", ""]
     assert [row["reported.cost [J]"] for row in rows] == ["", "", "", "nan"]
-    assert len({row["worker"] for row in rows}) >= 1
+    assert {row["worker"][:2] for row in rows} == {"ma" if workers == "0" else "gw"}
     table = pq.read_table(project.path / "out" / "t.parquet")
     assert table.column_names == list(rows[0])
     types = {field.name: str(field.type) for field in table.schema}
@@ -277,6 +279,7 @@ def test_ten_thousand_trials_take_no_time(tmp_path):
         assert time.process_time() - start < 2
 
 
+@settings(deadline=None)
 @given(record_lists())
 def test_any_records_have_columns_of_one_length(records):
     columns = trial_columns(by_scenario(records))
@@ -348,7 +351,7 @@ def test_summary_and_annotations(project, write, actions, workers):
         f"file=scenarios/suite.toml,line={line}::return.mean of scenarios/suite.toml::bad%0A"
     )
     assert f"line={line + 1}::" in found[1]
-    assert "50 %25" in found[1] or "0.5" in found[1]
+    assert "success.rate" in found[1]
     text = html.unescape(actions.read_text())
     assert text.startswith("before\n## a2perf: 1 fail, 1 undecided, 1 pass\n")
     assert text.index("❌ fail | scenarios/suite.toml::bad") < text.index("✅ pass")

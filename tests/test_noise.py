@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from pytest_a2perf.quantities import Quantity
+from pytest_a2perf.runs.merge import merge
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.trials import noise
 
 SLOWER = """
     from pytest_a2perf.trials import noise
-    times = iter([0.001] + [{factor} * 0.001] * 1000)
+    times = iter([0.001] * 2 + [{factor} * 0.001] * 1000)
     noise.calibrate = lambda: next(times)
 """
 TWO = """
@@ -97,6 +98,9 @@ def test_tainted_trials_can_be_repeated(project, records):
         (0, 3, False),
         (1, 1, False),
     ]
+    (folder,) = (project.path / ".a2perf" / "runs").iterdir()
+    merged = merge([folder])
+    assert [(r.seed, r.attempt) for r in merged.records] == [(0, 3), (1, 1)]
 
 
 def test_calibration_can_be_switched_off(drifting, records):

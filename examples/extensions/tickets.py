@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pytest_a2perf.agents.base import AgentContext
 from pytest_a2perf.agents.registry import make_agent
+from pytest_a2perf.domains.base import Domain
 from pytest_a2perf.errors import AgentFailure
 from pytest_a2perf.scenarios.models import Strict
 
@@ -31,7 +32,7 @@ class TicketOptions(Strict):
     solved: float = Field(0.9, ge=0, le=1, description="share that must be right")
 
 
-class TicketDomain:
+class TicketDomain(Domain):
     name = "tickets"
     phases = frozenset({"inference"})
     options = TicketOptions

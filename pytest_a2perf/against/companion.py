@@ -1,8 +1,9 @@
-"""The process that runs the other version: a pytest session that runs single trials on request.
+"""The process that runs one of the versions: a pytest session that runs trials on request.
 
 ``python -m pytest_a2perf.against.companion DESCRIPTOR`` talks through that socket in lines of
 JSON: first the `Setup` comes in and ``{"ready": true}`` goes out; then for each ``{"run": key}``
-a ``{"record": line}`` or a ``{"missing": reason}``. It ends when the socket is closed.
+a ``{"record": line, "reports": text}`` or a ``{"missing": reason}``. It ends when the socket is
+closed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pytest
 from _pytest.outcomes import OutcomeException
 
 from pytest_a2perf.against.relocation import RelocatingFinder
+from pytest_a2perf.against.reports import to_text
 from pytest_a2perf.against.setup import Setup
 from pytest_a2perf.keys import COMPANION, PROGRESS, RUN_FOLDER
 from pytest_a2perf.trials.isolation import die_with_parent
@@ -41,12 +43,15 @@ class Server:
         self._requests = requests
         self._answers = answers
         self._broken: dict[str, str] = {}
-        self._records: list[str] = []
+        self._reports: list[pytest.TestReport] = []
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Keep what trials leave apart from what our version's leave."""
+        """Say where trials leave their files, and to whom they tell how far they are."""
         session.config.stash[RUN_FOLDER] = self._setup.folder
-        if PROGRESS in session.config.stash:
+        if self._setup.progress is not None:
+            host, port = self._setup.progress
+            session.config.stash[PROGRESS] = (host, port)
+        elif PROGRESS in session.config.stash:
             del session.config.stash[PROGRESS]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -68,16 +73,17 @@ class Server:
         return True
 
     def _run(self, item: pytest.Item) -> dict[str, Any]:
-        self._records.clear()
+        self._reports.clear()
         _tidy(item.session, item)
         # Only the item itself is torn down, for nobody knows what will be asked for next.
         item.ihook.pytest_runtest_protocol(item=item, nextitem=item.parent)
-        return {"record": self._records[-1]} if self._records else {"missing": "it left no record"}
+        lines = [getattr(report, RECORD) for report in self._reports if hasattr(report, RECORD)]
+        reports = to_text(item.config, self._reports) if self._setup.is_ours else ""
+        return {"record": lines[-1] if lines else "", "reports": reports}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take the record of the trial."""
-        if hasattr(report, RECORD):
-            self._records.append(getattr(report, RECORD))
+        """Take what the trial leaves."""
+        self._reports.append(report)
 
     def _why(self, wanted: str) -> str:
         for path, reason in self._broken.items():

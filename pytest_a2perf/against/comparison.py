@@ -48,6 +48,8 @@ class Comparison:
         self._lost: dict[str, str] = {}
         self._new: list[str] = []
         self._differing: dict[str, None] = {}
+        if config.getoption("usepdb", False):
+            raise A2PerfError("--a2perf-against runs trials in other processes, without --pdb")
         if options.against_python:
             _check_interpreter(options.against_python)
         worktree = open_worktree(config.rootpath, options.against, run)

@@ -1,4 +1,4 @@
-"""Our end of a companion: start it, ask it for trials, and never wait for it forever."""
+"""This end of a companion: start it, ask it for trials, and never wait for it forever."""
 
 from __future__ import annotations
 
@@ -26,18 +26,22 @@ _CHUNK = 1 << 16
 
 
 class Companion:
-    """The process that runs the other version for this one.
+    """A process that runs one version for this one.
 
-    It is started again after a crash, but not after a second one in a row.
+    It is started again after a crash, unless that was one of several in a row, or it never got
+    ready.
 
     Args:
         setup: what it is told.
         log: file for what it prints.
+        crashes: how many in a row are too many.
     """
 
-    def __init__(self, setup: Setup, log: Path) -> None:
+    def __init__(self, setup: Setup, log: Path, crashes: int) -> None:
         self._setup = setup
         self._log = log
+        self._most = crashes
+        self._printed = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
         self._buffer = b""
@@ -49,11 +53,11 @@ class Companion:
         """Start it if it does not run; it gets ready meanwhile.
 
         Raises:
-            A2PerfError: it cannot be started, or has died twice in a row.
+            A2PerfError: it cannot be started, or is not started any more.
         """
         if self._process is not None:
             return
-        if self._deaths > 1:
+        if self._deaths >= self._most:
             raise A2PerfError(self._reason)
         self._log.parent.mkdir(parents=True, exist_ok=True)
         ours, theirs = socket.socketpair()
@@ -62,6 +66,7 @@ class Companion:
         module = "pytest_a2perf.against.companion"
         try:
             with self._log.open("ab") as log:
+                self._printed = log.tell()
                 self._process = subprocess.Popen(  # noqa: S603 - the interpreter is the user's
                     [self._setup.python, "-m", module, str(theirs.fileno())],
                     cwd=start,
@@ -69,11 +74,13 @@ class Companion:
                     stdout=log,
                     stderr=log,
                     pass_fds=[theirs.fileno()],
-                    start_new_session=True,  # Ctrl-C is ours to handle
+                    # Ctrl-C is ours to handle. In a session of its own, though, it would get its
+                    # own share of a busy processor (autogroups), and be faster than we are.
+                    process_group=0,
                 )
         except OSError as error:
             ours.close()
-            self._deaths = 2
+            self._deaths = self._most
             self._reason = f"{self._setup.python} cannot be started: {error.strerror}"
             raise A2PerfError(self._reason) from None
         finally:
@@ -162,7 +169,7 @@ class Companion:
                 self._process.wait(_GRACE)
             reason = _describe(self._process.returncode)
         self._kill()
-        self._deaths += 1
+        self._deaths = self._deaths + 1 if self._is_ready else self._most
         self._reason = f"{reason}{self._last_words()}"
         return A2PerfError(self._reason)
 
@@ -177,10 +184,13 @@ class Companion:
             self._link.close()
 
     def _last_words(self) -> str:
-        with contextlib.suppress(OSError):
-            lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            if lines:
-                return f": {lines[-1].strip()} (see {self._log})"
+        """Quote what looks like the reason in what it printed since it was started."""
+        with contextlib.suppress(OSError), self._log.open("rb") as log:
+            log.seek(self._printed)
+            lines = log.read().decode(errors="replace").splitlines()
+            found = [line.strip() for line in lines if "error" in line.lower()]
+            if found:
+                return f": {found[-1]} (see {self._log})"
         return ""
 
 

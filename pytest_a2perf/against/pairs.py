@@ -1,27 +1,30 @@
-"""In a process that runs trials: each trial gets its twin of the other version, in turns."""
+"""In a process that runs trials: each trial runs in both versions, in turns."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_a2perf.against.link import Companion
+from pytest_a2perf.against.reports import from_text
 from pytest_a2perf.against.setup import AGAINST, setup_of
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.keys import PLANNED
-from pytest_a2perf.trials.isolation import GRACE
+from pytest_a2perf.trials.isolation import GRACE, Death
+from pytest_a2perf.worker import RECORD
 
 __all__ = ["BASE_RECORD", "Pairs", "register_pairs"]
 
 BASE_RECORD = "a2perf_base"
 """Attribute of a trial's last report that carries the other version's record, as JSON."""
 
-_MARGIN = GRACE + 5.0
+_MARGIN = GRACE + 1.0
 """Seconds beyond its timeout after which a trial that ends itself no more loses its companion."""
 _PATIENCE = 600.0
 """Seconds that a trial without a timeout may take at least."""
@@ -38,10 +41,12 @@ def register_pairs(config: pytest.Config) -> None:
 
 
 class Pairs:
-    """Runs the other version directly before or after each trial, never at the same time.
+    """Runs each trial in both versions, one directly after the other, never at the same time.
 
     In the trials of a scenario the order alternates: ours, theirs, theirs, ours, and so on, so
-    that a drift of the machine hits both alike.
+    that a drift of the machine hits both alike. Both versions run in companions that are started
+    in the same way. This process would be no fair match for one: what it has loaded besides shows
+    in its memory, and by some percent in its speed.
 
     Args:
         config: pytest's.
@@ -51,92 +56,128 @@ class Pairs:
     def __init__(self, config: pytest.Config, tree: Mapping[str, str]) -> None:
         self._config = config
         self._tree = tree
-        self._companion: Companion | None = None
+        self._head: Companion | None = None
+        self._base: Companion | None = None
         self._turns: Counter[str] = Counter()
         self._longest: dict[str, float] = {}
-        self._item: pytest.Item | None = None
-        self._answer: str | None = None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Start the companion; it collects while others do."""
+        """Start the companions; they collect while others do."""
         if not any(PLANNED in item.stash for item in session.items):
             return
+        ours = {
+            **self._tree,
+            "tree": self._tree["repository"],
+            "folder": str(Path(self._tree["folder"]).parent),
+            "python": "",
+        }
         name = getattr(self._config, "workerinput", {}).get("workerid", "main")
-        log = Path(self._tree["folder"], f"{name}.log")
-        self._companion = Companion(setup_of(self._config, self._tree), log)
-        self._try_to(self._companion.start)
+        logs = Path(self._tree["folder"])
+        self._head = Companion(setup_of(self._config, ours), logs / f"head-{name}.log", sys.maxsize)
+        self._base = Companion(setup_of(self._config, self._tree), logs / f"base-{name}.log", 2)
+        for companion in (self._head, self._base):
+            _succeeds(companion.start)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Run the other version first, each second time."""
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> bool | None:
+        """Run a trial in both versions; leave everything else to others."""
         planned = item.stash.get(PLANNED, None)
         run: Any = self._config.pluginmanager.get_plugin("a2perf-session")
-        dropped = planned is not None and run is not None and run.decided(planned.scenario_id)
-        if planned is None or self._companion is None or dropped:
-            return (yield)
-        # Only what both do alike may fall into a trial's time.
-        self._try_to(self._companion.ready)
+        if planned is None or self._head is None or self._base is None:
+            return None
+        if run is not None and run.decided(planned.scenario_id):
+            return None
+        # Their start-up must not fall into anybody's time.
+        _succeeds(self._base.ready)
+        if not _succeeds(self._head.ready):
+            return None
         turn = self._turns[planned.scenario_id]
         self._turns[planned.scenario_id] += 1
-        self._item = item
-        self._answer = self._ask(item, "base first") if turn % 2 else None
-        try:
-            return (yield)
-        finally:
-            self._item = self._answer = None
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(
-        self, report: pytest.TestReport
-    ) -> Generator[None, object, object]:
-        """Run it now, if it has not run, when ours is torn down; send both with one report."""
-        item = self._item
-        if item is not None and report.nodeid == item.nodeid:
-            self._took(item, report.duration)
-            if report.when == "setup" and report.skipped:
-                self._item = None
-            elif report.when == "teardown":
-                self._item = None
-                setattr(report, BASE_RECORD, self._answer or self._ask(item, "head first"))
-        return (yield)
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        if turn % 2 == 0:
+            reports = self._ours(item, "head first")
+            answer = self._theirs(item, "head first")
+        else:
+            answer = self._theirs(item, "base first")
+            reports = self._ours(item, "base first")
+        setattr(reports[-1], BASE_RECORD, json.dumps(answer))
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - as pytest's runner does
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
 
     def pytest_unconfigure(self) -> None:
-        """End the companion."""
-        if self._companion is not None:
-            self._companion.close()
+        """End the companions."""
+        for companion in (self._head, self._base):
+            if companion is not None:
+                companion.close()
 
-    def _ask(self, item: pytest.Item, order: str) -> str:
-        """Have the other version run an item; return a line of JSON whatever happens."""
-        assert self._companion is not None
+    def _ours(self, item: pytest.Item, order: str) -> list[pytest.TestReport]:
+        """Have our version run an item; return its reports, whatever happens."""
+        assert self._head is not None
+        try:
+            said = self._head.run(_key(item), self._limit(item))
+            lost = "" if said.get("reports") else "its companion did not collect it"
+        except A2PerfError as error:
+            lost = str(error)
+        if lost:
+            active: Any = self._config.pluginmanager.get_plugin("a2perf-active")
+            death = Death(timed_out=False, reason=f"the trial was lost: {lost}")
+            return list(active.obituary(item, death))
+        reports = from_text(self._config, said["reports"])
+        for report in reports:
+            self._took(item, report.duration)
+            line = getattr(report, RECORD, None)
+            if line is not None:
+                record = json.loads(line)
+                record.setdefault("context", {}).update(version="head", order=order)
+                setattr(report, RECORD, json.dumps(record, separators=(",", ":")) + "\n")
+        return reports
+
+    def _theirs(self, item: pytest.Item, order: str) -> dict[str, Any]:
+        """Have the other version run an item; return its record, or why there is none."""
+        assert self._base is not None
         planned = item.stash[PLANNED]
-        timeout = planned.scenario.timeout
-        limit = max(_PATIENCE, 10 * self._longest.get(planned.scenario_id, 0.0))
-        if timeout is not None:
-            limit = timeout + _MARGIN
-        key = f"{item.path.resolve()}::{item.nodeid.partition('::')[2]}"
         answer: dict[str, Any] = {"nodeid": item.nodeid}
         try:
-            said = self._companion.run(key, limit)
+            said = self._base.run(_key(item), self._limit(item))
         except A2PerfError as error:
-            return json.dumps(answer | {"lost": str(error)})
-        if "record" not in said:
-            return json.dumps(answer | ({"lost": said["missing"]} if said["missing"] else {}))
+            return answer | {"lost": str(error)}
+        if "missing" in said:
+            return answer | ({"lost": said["missing"]} if said["missing"] else {})
+        if not said["record"]:
+            return answer | {"lost": "it left no record"}
         record = json.loads(said["record"])
-        self._took(item, record["duration"])
+        self._took(item, record.get("duration", 0.0))
         answer["differs"] = record.get("digest") != planned.digest
         record |= {"nodeid": item.nodeid, "scenario": planned.scenario_id}
         record.setdefault("context", {}).update(version="base", order=order)
-        return json.dumps(answer | {"record": record})
+        return answer | {"record": record}
+
+    def _limit(self, item: pytest.Item) -> float:
+        """Return the seconds after which a companion is taken for lost."""
+        scenario = item.stash[PLANNED].scenario
+        if scenario.timeout is not None:
+            return float(scenario.timeout + _MARGIN)
+        return max(_PATIENCE, 10 * self._longest.get(item.stash[PLANNED].scenario_id, 0.0))
 
     def _took(self, item: pytest.Item, seconds: float) -> None:
         scenario = item.stash[PLANNED].scenario_id
         self._longest[scenario] = max(seconds, self._longest.get(scenario, 0.0))
 
-    @staticmethod
-    def _try_to(step: Any) -> None:
-        """Go on without the companion; what it is asked for will say why it is missing."""
-        try:
-            step()
-        except A2PerfError:
-            return
+
+def _key(item: pytest.Item) -> str:
+    return f"{item.path.resolve()}::{item.nodeid.partition('::')[2]}"
+
+
+def _succeeds(step: Callable[[], None]) -> bool:
+    """Go on without a companion; what it is asked for will say why it is missing."""
+    try:
+        step()
+    except A2PerfError:
+        return False
+    return True

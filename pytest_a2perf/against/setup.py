@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_a2perf.against.relocation import Relocation
+from pytest_a2perf.keys import PROGRESS
 
 __all__ = ["AGAINST", "Setup", "setup_of"]
 
@@ -53,6 +54,7 @@ class Setup:
         options: pytest's, by name.
         workerinput: of the xdist worker it accompanies, or None.
         folder: for the files of its trials.
+        progress: address for progress messages, or None.
     """
 
     repository: str
@@ -66,11 +68,17 @@ class Setup:
     options: dict[str, Any]
     workerinput: dict[str, Any] | None
     folder: str
+    progress: tuple[str, int] | None
 
     @property
     def relocation(self) -> Relocation:
         """The mapping of paths."""
         return Relocation(Path(self.repository), Path(self.tree), Path(self.environment))
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it runs the version of the working tree."""
+        return self.tree == self.repository
 
     @property
     def same_python(self) -> bool:
@@ -92,7 +100,8 @@ def setup_of(config: pytest.Config, tree: Mapping[str, str]) -> Setup:
 
     Args:
         config: pytest's.
-        tree: ``repository``, ``tree``, ``folder`` and ``python``.
+        tree: ``repository``, ``tree``, ``folder`` and ``python``; our own version's tree is the
+            repository.
     """
     move = Relocation(Path(tree["repository"]), Path(tree["tree"]), Path(sys.prefix))
     python = tree["python"] or sys.executable
@@ -121,6 +130,7 @@ def setup_of(config: pytest.Config, tree: Mapping[str, str]) -> Setup:
         plain | _OPTIONS | options,
         given,
         tree["folder"],
+        config.stash.get(PROGRESS, None) if tree["tree"] == tree["repository"] else None,
     )
 
 

@@ -60,6 +60,7 @@ class BaselineBook:
             any_machine=options.any_machine,
             required=options.require_baseline and not options.update_baseline,
             alpha=options.alpha,
+            side_by_side=against is not None,
         )
 
     def keep(

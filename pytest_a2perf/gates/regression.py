@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pytest_a2perf.errors import UnsupportedSampleError
 from pytest_a2perf.gates.condition import GateSpec, Tolerance
+from pytest_a2perf.gates.paired_ratio import compare_ratios
 from pytest_a2perf.gates.permutation import Change, compare, holm
 from pytest_a2perf.gates.verdict import Verdict, VerdictName, judge, spec_of, withheld
 from pytest_a2perf.metrics.base import Definition, Estimate, Metric, Request
@@ -36,6 +37,7 @@ class Reference:
         any_machine: compare time and energy with another machine's, too.
         required: fail where there is no baseline.
         alpha: chance of any false alarm among all regression gates of the run.
+        side_by_side: whether the baseline's trials ran in turns with those of this run.
     """
 
     baseline: Baseline | None
@@ -44,6 +46,7 @@ class Reference:
     any_machine: bool = False
     required: bool = False
     alpha: float = 0.05
+    side_by_side: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +125,16 @@ def _case(plan: PlannedGate, records: Sequence[Record], reference: Reference) ->
     refusal = _refusal(entry, records, estimate.unit, reference)
     if refusal is not None:
         return Verdict("skip", f"baseline {name!r} {refusal}", text, estimate)
-    change = compare(
-        old,
-        seed_values(metric, records, definition),
-        worse="lower" if (spec.better or metric.direction) == "higher" else "higher",
-        tolerance=tolerance.amount,
-        relative=tolerance.relative,
-        alpha=reference.alpha,
-    )
+    new = seed_values(metric, records, definition)
+    worse: Literal["higher", "lower"] = "higher"
+    if (spec.better or metric.direction) == "higher":
+        worse = "lower"
+    amount, relative, alpha = tolerance.amount, tolerance.relative, reference.alpha
+    change = None
+    if reference.side_by_side and relative and estimate.unit in _OF_THE_MACHINE:
+        change = compare_ratios(old, new, worse=worse, tolerance=amount, alpha=alpha)
+    if change is None:
+        change = compare(old, new, worse=worse, tolerance=amount, relative=relative, alpha=alpha)
     if change is None:
         reason = "too few seeds to compare, or a baseline of zero: give the tolerance as an amount"
         return Verdict("undecided", reason, text, estimate)

@@ -10,6 +10,7 @@ from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.runs.plan import PLAN, RunPlan, read_plan
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import RECORDS, has_ended, read_records
+from pytest_a2perf.trials.noise import is_tainted
 
 __all__ = ["Merged", "find_runs", "merge"]
 
@@ -70,7 +71,10 @@ def merge(runs: Sequence[Path]) -> Merged:
             key = (record.nodeid, record.attempt)
             if key not in newest or record.started >= newest[key].started:
                 newest[key] = record
-    records = sorted(newest.values(), key=lambda record: (record.started, record.nodeid))
+    # An attempt that noise has spoilt was repeated: only the last one counts, as in its run.
+    last = dict(sorted(newest))
+    counted = [r for r in newest.values() if not is_tainted(r) or r.attempt == last[r.nodeid]]
+    records = sorted(counted, key=lambda record: (record.started, record.nodeid))
     _check_digests(records)
     plan = RunPlan("", plans[first].trials, plans[first].gates)
     problems = _missing_shards(plans.values())

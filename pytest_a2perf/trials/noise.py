@@ -62,8 +62,11 @@ class NoiseGuard:
 
     def measure(self) -> float:
         """Calibrate and return the drift: 0.1 where the machine has become 10 % slower."""
+        if not self._first:
+            calibrate()  # wakes the processor
+            self._first = calibrate()
+            return self.drift
         seconds = calibrate()
-        self._first = self._first or seconds
         self.drift = seconds / self._first - 1
         return self.drift
 
