@@ -295,6 +295,8 @@ class RunSession:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """After the loop: account for crashed trials, judge what is left, check completeness."""
         result = yield
+        if self._store is None:  # nothing was run, only collected
+            return result
         if self._nodes is not None:
             self._dropped.update(dict.fromkeys(self._nodes.dropped))
         for gate in list(self._waiting.values()):

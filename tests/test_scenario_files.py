@@ -95,6 +95,7 @@ def test_scenarios_run_beside_testpaths(project, write):
 def test_selection(project, write, arguments, ids):
     write(TWO)
     result = project.runpytest_subprocess("--a2perf", "--collect-only", "-q", *arguments)
+    assert result.ret == 0
     found = [line.split("::", 1)[1] for line in result.outlines if "::" in line]
     assert found == ids
 

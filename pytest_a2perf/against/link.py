@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ _STARTUP = 300.0  # seconds; large models are loaded while tests are collected
 _GRACE = 5.0  # seconds for fixtures to be torn down at the end
 _POLL = 0.5  # seconds between looks whether it is still there
 _CHUNK = 1 << 16
+_ERROR = re.compile(r"\s*([\w.]+Error|ERROR|Fatal Python error)\b")
 
 
 class Companion:
@@ -188,9 +190,9 @@ class Companion:
         with contextlib.suppress(OSError), self._log.open("rb") as log:
             log.seek(self._printed)
             lines = log.read().decode(errors="replace").splitlines()
-            found = [line.strip() for line in lines if "error" in line.lower()]
+            found = [line.strip() for line in lines if _ERROR.match(line)]
             if found:
-                return f": {found[-1]} (see {self._log})"
+                return f": {found[-1][:200]} (see {self._log})"
         return ""
 
 

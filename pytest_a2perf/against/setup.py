@@ -107,7 +107,9 @@ def setup_of(config: pytest.Config, tree: Mapping[str, str]) -> Setup:
     python = tree["python"] or sys.executable
     folders = [path for path in sys.path if move.applies(path or ".")]
     known = sys.path if python == sys.executable else folders
+    # What stands on the command line is parsed, the rest is set beforehand.
     plain = {name: value for name, value in vars(config.option).items() if _is_plain(value)}
+    plain.pop("file_or_dir", None)
     cut = plain.get("confcutdir") or str(config.rootpath)
     options = {
         "rootdir": move.moved(config.rootpath),
