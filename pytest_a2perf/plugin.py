@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,7 +38,13 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_cmdline_main(config: pytest.Config) -> Iterator[None]:
-    """Turn ``-n gpu`` into a number of workers before xdist reads it."""
+    """Turn ``-n gpu`` into a number of workers before xdist reads it.
+
+    In a worker on another machine, drop the controller's folder for ``tmp_path``.
+    """
+    basetemp = getattr(config.option, "basetemp", None)
+    if hasattr(config, "workerinput") and basetemp and not os.path.isdir(os.path.dirname(basetemp)):  # noqa: PTH112, PTH120
+        config.option.basetemp = None
     if getattr(config.option, "numprocesses", None) == "gpu":
         if not _is_on(config):
             raise pytest.UsageError("-n gpu needs --a2perf")

@@ -208,6 +208,16 @@ def test_a_base_version_that_hangs(repository):
     assert_clean(repository)
 
 
+def test_without_a_companion_of_ours(repository):
+    """A conftest that cannot be loaded twice: the trials run in pytest itself, unpaired."""
+    (repository.path / "conftest.py").write_text(
+        "import os\nassert not os.environ.get('TWICE'), 'not twice'\nos.environ['TWICE'] = '1'\n"
+    )
+    result = run(repository)
+    result.assert_outcomes(passed=6, skipped=1)
+    result.stdout.fnmatch_lines(["*6 pairs left out*our companion did not start*not twice*"])
+
+
 def test_a_new_scenario(repository):
     test = repository.path / "test_policy.py"
     test.write_text(

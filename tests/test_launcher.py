@@ -108,6 +108,30 @@ def test_a_path_that_would_move_the_rootdir_is_refused(project, write):
     result.stderr.fnmatch_lines(["*moves the rootdir*write --a2perf-launcher=*"])
 
 
+def test_an_environment_elsewhere_is_used_whole(
+    project, write, records, tmp_path_factory, monkeypatch
+):
+    """As on another machine: another environment, another root for temporary files, no variables."""
+    import venv
+
+    import pytest_a2perf
+
+    home = tmp_path_factory.mktemp("elsewhere")
+    venv.create(home / "venv", symlinks=True)
+    site = next((home / "venv" / "lib").glob("python*/site-packages"))
+    own = Path(pytest.__file__).parent.parent
+    (site / "all.pth").write_text(f"{own}\n{Path(pytest_a2perf.__file__).parent.parent}\n")
+    command = project.path / "elsewhere.sh"
+    command.write_text(
+        f'#!/bin/sh\nexec env -i HOME={home} PATH="$PATH" TMPDIR={home} {home}/venv/bin/python "$@"\n'
+    )
+    command.chmod(0o755)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k spread")
+    project.makepyfile("def test_not_selected(): assert False")
+    write(SUITE)
+    launch(project, command).assert_outcomes(passed=7)
+
+
 def test_launcher_and_cluster_exclude_each_other(project):
     result = project.runpytest_subprocess("--a2perf", "--a2perf-launcher=x", "--a2perf-cluster=ray")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

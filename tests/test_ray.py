@@ -134,6 +134,14 @@ def test_a_cluster_that_cannot_be_reached_is_a_clear_error(project, write, addre
     result.stderr.fnmatch_lines([f"*--a2perf-cluster {address}: *cannot be reached*"])
 
 
+def test_an_address_in_the_environment_is_checked_too(project, write, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    write(SUITE)
+    result = project.runpytest_subprocess("--a2perf", "-n1", "--a2perf-cluster=ray")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--a2perf-cluster ray: 127.0.0.1:1 cannot be reached*"])
+
+
 def test_something_else_than_ray_is_refused(project):
     result = project.runpytest_subprocess("--a2perf", "-n1", "--a2perf-cluster=dask://here")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

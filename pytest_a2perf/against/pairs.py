@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class Pairs:
         self._base: Companion | None = None
         self._turns: Counter[str] = Counter()
         self._longest: dict[str, float] = {}
+        self._alone: dict[str, str] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -77,7 +79,7 @@ class Pairs:
         self._head = Companion(setup_of(self._config, ours), logs / f"head-{name}.log", sys.maxsize)
         self._base = Companion(setup_of(self._config, self._tree), logs / f"base-{name}.log", 2)
         for companion in (self._head, self._base):
-            _succeeds(companion.start)
+            _try_to(companion.start)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(
@@ -91,8 +93,11 @@ class Pairs:
         if run is not None and run.decided(planned.scenario_id):
             return None
         # Their start-up must not fall into anybody's time.
-        _succeeds(self._base.ready)
-        if not _succeeds(self._head.ready):
+        _try_to(self._base.ready)
+        try:
+            self._head.ready()
+        except A2PerfError as error:
+            self._alone[item.nodeid] = f"our companion did not start: {error}"
             return None
         turn = self._turns[planned.scenario_id]
         self._turns[planned.scenario_id] += 1
@@ -109,6 +114,16 @@ class Pairs:
         item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - as pytest's runner does
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(
+        self, report: pytest.TestReport
+    ) -> Generator[None, object, object]:
+        """Say why a trial ran without its twin."""
+        if report.nodeid in self._alone and report.when == "teardown":
+            lost = {"nodeid": report.nodeid, "lost": self._alone.pop(report.nodeid)}
+            setattr(report, BASE_RECORD, json.dumps(lost))
+        return (yield)
 
     def pytest_unconfigure(self) -> None:
         """End the companions."""
@@ -174,10 +189,7 @@ def _key(item: pytest.Item) -> str:
     return f"{item.path.resolve()}::{item.nodeid.partition('::')[2]}"
 
 
-def _succeeds(step: Callable[[], None]) -> bool:
+def _try_to(step: Callable[[], None]) -> None:
     """Go on without a companion; what it is asked for will say why it is missing."""
-    try:
+    with contextlib.suppress(A2PerfError):
         step()
-    except A2PerfError:
-        return False
-    return True

@@ -91,6 +91,7 @@ class Command:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                env={**os.environ, "SLURM_UNBUFFEREDIO": "1"},  # srun waits for ends of lines
                 start_new_session=True,  # Ctrl-C is the controller's to handle
             )
         except (OSError, ValueError) as error:
@@ -200,6 +201,15 @@ def main(path: str) -> int:
     if settings.cluster:
         what = f"--a2perf-cluster {settings.cluster}"
     started = time.monotonic()
+
+    def give_up() -> None:
+        message = f"{what}: nothing came of it within {settings.timeout:g} s"
+        Path(settings.failure).write_text(message, encoding="utf-8")
+        os._exit(1)
+
+    last_resort = threading.Timer(settings.timeout + _GRACE, give_up)  # for ray.init, which hangs
+    last_resort.daemon = True
+    last_resort.start()
     link: Link | None = None
     try:
         link = _open(settings)
@@ -211,6 +221,7 @@ def main(path: str) -> int:
         if link is not None:
             link.kill()
         os._exit(1)  # threads may hang in reads that never end
+    last_resort.cancel()
     os.write(target, ahead)
     threading.Thread(target=_pump_in, args=(link, source), daemon=True).start()
     with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -65,8 +66,11 @@ class Nodes:
         """Give each worker on this machine its GPU, unless the user has given it one."""
         local = [spec for spec in specs if spec.popen and not spec.python and not spec.via]
         if self._options.launcher or self._options.cluster:
+            # A command need not pass these on, and without them a worker would run other tests.
+            ours = {name: value for name, value in os.environ.items() if _is_of_pytest(name)}
             for spec in local:
                 spec.python = self._launch.command
+                spec.env = {**ours, **(spec.env or {})}
             return
         free = [spec for spec in local if not {CUDA, HIP} & {*(spec.env or {})}]
         for spec, lease in zip(free, leases(len(free), self._options.workers_per_gpu), strict=True):
@@ -155,3 +159,8 @@ class Nodes:
                 if begun is not None and now > begun + runs * (timeout + _MARGIN):
                     self._overdue.add(nodeid)
                     node.gateway._io.kill()  # noqa: SLF001 - gateway.exit waits for the worker
+
+
+def _is_of_pytest(name: str) -> bool:
+    mine = name == "PYTEST_CURRENT_TEST" or name.startswith("PYTEST_XDIST_")
+    return name.startswith("PYTEST_") and not mine

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import Distribution, DistributionFinder, MetadataPathFinder
 from types import ModuleType
 
 __all__ = ["READY", "OwnPath"]
@@ -29,6 +30,16 @@ class OwnPath:
     ) -> ModuleSpec | None:
         """Find a top-level module; see `importlib.abc.MetaPathFinder.find_spec`."""
         return None if path is not None else PathFinder.find_spec(name, self._path, target)
+
+    def find_distributions(
+        self, context: DistributionFinder.Context | None = None
+    ) -> Iterable[Distribution]:
+        """Find installed packages, so that pytest finds its plugins here; see `find_spec`."""
+        path = [folder for folder in self._path if folder not in sys.path]
+        name = None if context is None else context.name
+        return MetadataPathFinder.find_distributions(
+            DistributionFinder.Context(name=name, path=path)
+        )
 
 
 if __name__ == "__main__":

@@ -86,9 +86,9 @@ class RayWorker:
             raise A2PerfError("it needs the extra: pip install 'pytest-a2perf[ray]'") from None
         self._ray: Any = ray
         self._words = ""
-        address = "auto" if cluster == "ray" else cluster
-        if "://" in address:
-            _check_reachable(address.partition("://")[2])
+        address = (os.environ.get("RAY_ADDRESS") or "auto") if cluster == "ray" else cluster
+        if ":" in address:
+            _check_reachable(address.rpartition("//")[2])
         try:
             ray.init(
                 address=address,
