@@ -29,7 +29,7 @@ from pytest_a2perf.runs.baseline import seed_values
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import read_records
 
-ROUNDS, FOUND_ROUNDS = 12, 6
+ROUNDS, FOUND_ROUNDS = 10, 5
 SEEDS = 120
 DECISIONS = 5
 SECONDS = 0.002

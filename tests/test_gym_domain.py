@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import gymnasium
@@ -15,7 +17,7 @@ from pytest_a2perf.domains.gym.environment import closing_env, make_env
 from pytest_a2perf.domains.gym.fixture import Rollout
 from pytest_a2perf.domains.gym.options import GymOptions
 from pytest_a2perf.domains.gym.rollout import episode_seeds
-from pytest_a2perf.domains.registry import domain_names, get_domain, register_domain
+from pytest_a2perf.domains.registry import get_domain, register_domain
 from pytest_a2perf.errors import (
     A2PerfError,
     AgentError,
@@ -337,6 +339,10 @@ def test_domains_by_name(monkeypatch, tmp_path):
         "from pytest_a2perf.domains.gym.domain import GymDomain\n"
         "class Third(GymDomain):\n    name = 'third'\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
-    assert {"gym", "mine", "third"} <= set(domain_names())
-    assert get_domain("third").name == "third"
+    code = (
+        "from pytest_a2perf.domains.registry import domain_names, get_domain\n"
+        "assert {'gym', 'third'} <= set(domain_names()), domain_names()\n"
+        "assert get_domain('third').name == 'third'"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

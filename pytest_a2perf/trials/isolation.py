@@ -27,7 +27,6 @@ __all__ = ["GRACE", "Death", "can_isolate", "die_with_parent", "run_isolated"]
 GRACE = 2.0
 """Seconds that a trial gets beyond its timeout to record what it has."""
 
-_INTERRUPT = {signal.SIGINT}
 _PR_SET_PDEATHSIG = 1
 _POLL = 0.05  # seconds between looks at a silent child
 
@@ -64,9 +63,11 @@ def run_isolated(item: pytest.Item, timeout: float | None) -> list[pytest.TestRe
         # Python warns of forking with threads; the child only ever runs this one.
         warnings.simplefilter("ignore", DeprecationWarning)
         # Python swallows a Ctrl-C that falls into the hooks which it runs around a fork.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
+        interrupts: list[int] = []
+        previous = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
         pid = os.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, previous)
         _child(item, write)
     os.close(write)
     with contextlib.suppress(OSError):  # the child does the same; whoever comes first
@@ -74,7 +75,9 @@ def run_isolated(item: pytest.Item, timeout: float | None) -> list[pytest.TestRe
     limit = None if timeout is None else time.monotonic() + timeout + GRACE
     status: int | None = None
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
+        signal.signal(signal.SIGINT, previous)
+        if interrupts and callable(previous):
+            previous(signal.SIGINT, None)
         payload, status, timed_out = _receive(read, pid, limit)
     finally:
         os.close(read)
@@ -90,7 +93,6 @@ def _child(item: pytest.Item, write: int) -> None:
     status = 1
     try:
         os.setpgid(0, 0)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
         die_with_parent()
         # Only the item itself is torn down: wider fixtures belong to the parent.
         reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]
