@@ -19,7 +19,7 @@ from multiprocessing import Event, Process
 from pathlib import Path
 from typing import Any
 
-from common import project, report
+from common import project, report, turns_in
 
 from pytest_a2perf.against.baseline import read_base
 from pytest_a2perf.gates.paired_ratio import compare_ratios
@@ -59,19 +59,6 @@ def act():
 """
 
 Values = dict[str, dict[int, float]]
-
-
-def turns() -> int:
-    """How many turns of the loop take a decision's time here."""
-    number = 200_000
-    times = []
-    for _ in range(7):
-        started = time.perf_counter()
-        total = 0
-        for i in range(number):
-            total += i * i
-        times.append(time.perf_counter() - started)
-    return int(number * SECONDS / min(times))
 
 
 def burn(over: Any, seed: int) -> None:
@@ -162,7 +149,7 @@ def measure(folder: Path, fast: str, slow: str) -> dict[str, Alarms]:
 
 
 def main() -> list[dict[str, object]]:
-    loops = turns()
+    loops = turns_in(SECONDS)
     fast = AGENT.format(turns=loops)
     slow = AGENT.format(turns=int(loops * SLOWDOWN))
     tests = TESTS.format(seeds=SEEDS, decisions=DECISIONS)

@@ -13,7 +13,7 @@ from common import project, report
 
 from pytest_a2perf.gates.verdict import judge
 from pytest_a2perf.quantities import Quantity
-from pytest_a2perf.reports.export import run_summary
+from pytest_a2perf.reports.export import estimate_all, run_summary
 from pytest_a2perf.reports.html.data import Report
 from pytest_a2perf.reports.html.page import page
 from pytest_a2perf.runs.histogram import Histogram
@@ -80,7 +80,7 @@ def make() -> Report:
             gate = PlannedGate(f"{scenario}::{metric}", scenario, metric, spec, "default", trials)
             verdicts[gate.nodeid] = (gate, judge(gate, records[scenario]))
     run = {"id": "synthetic", "state": "complete", "exit_status": 1}
-    return Report(run | run_summary(records, verdicts), records, verdicts)
+    return Report(run | run_summary(records, verdicts, estimate_all(records)), records, verdicts)
 
 
 def in_browser(path: Path) -> tuple[list[float], list[float]]:

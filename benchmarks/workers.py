@@ -9,11 +9,10 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
-from common import interleave, median_ratio, project, report
+from common import interleave, median_ratio, project, report, turns_in
 
 ROUNDS = 3
 TRIALS = 16
@@ -51,19 +50,6 @@ def pytest_configure(config):
 """
 
 
-def turns() -> int:
-    """How many turns of the loop take a trial's time here."""
-    number = 2_000_000
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        total = 0
-        for i in range(number):
-            total += i * i
-        times.append(time.perf_counter() - started)
-    return int(number * SECONDS / min(times))
-
-
 def phase(folder: Path, workers: int, busy: list[float]) -> float:
     """Return the seconds from the first trial's start to the last one's end.
 
@@ -85,7 +71,7 @@ def phase(folder: Path, workers: int, busy: list[float]) -> float:
 
 def main() -> list[dict[str, object]]:
     load = os.getloadavg()[0]
-    tests = TESTS.format(trials=TRIALS, turns=turns())
+    tests = TESTS.format(trials=TRIALS, turns=turns_in(SECONDS))
     folder = project({"test_work.py": tests, "conftest.py": CONFTEST, "pytest.ini": "[pytest]\n"})
     busy: dict[int, list[float]] = {0: [], 2: []}
     times = interleave(ROUNDS, {f"-n{n}": partial(phase, folder, n, busy[n]) for n in busy})

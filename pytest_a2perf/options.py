@@ -5,9 +5,11 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Literal
 
     import pytest
@@ -67,19 +69,17 @@ _OPTIONS: tuple[tuple[str, Literal["string", "bool", "args"], Any, str | None, s
 
 
 def accept_gpu_workers(parser: pytest.Parser) -> None:
-    """Let ``-n gpu`` through xdist's parser, whether its option is there already or comes later."""
-    import xdist.plugin
-
-    number: Any = xdist.plugin.parse_numprocesses
-
-    def parse(text: str) -> Any:
-        return text if text == "gpu" else number(text)
-
-    xdist.plugin.parse_numprocesses = parse
+    """Let ``-n gpu`` through the parser of xdist's option, which must be there."""
     for group in parser._groups:  # noqa: SLF001 - pytest has no public way to an option
         for option in group.options:
             if "-n" in option.names():
-                option.attrs()["type"] = parse
+                attributes: Any = option.attrs()
+                attributes["type"] = partial(_parse_workers, attributes["type"])
+                return
+
+
+def _parse_workers(number: Callable[[str], Any], text: str) -> Any:
+    return text if text == "gpu" else number(text)
 
 
 def add_options(parser: pytest.Parser) -> None:

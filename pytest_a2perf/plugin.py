@@ -23,10 +23,18 @@ __all__: list[str] = []
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options and their ini twins."""
-    from pytest_a2perf.options import accept_gpu_workers, add_options
+    from pytest_a2perf.options import add_options
 
     add_options(parser)
-    accept_gpu_workers(parser)
+
+
+def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
+    """Let ``-n gpu`` through as soon as xdist has added its option, whoever of us came first."""
+    if getattr(plugin, "__name__", "") == "xdist.plugin":
+        from pytest_a2perf.options import accept_gpu_workers
+
+        config: Any = manager.get_plugin("pytestconfig")
+        accept_gpu_workers(config._parser)  # noqa: SLF001 - it has no public name
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -23,7 +23,7 @@ from pytest_a2perf.gates.regression import is_regression, judge_regressions
 from pytest_a2perf.gates.stopping import EarlyStopping
 from pytest_a2perf.gates.verdict import Verdict, judge
 from pytest_a2perf.keys import DRIFTS, PROGRESS, RUN_FOLDER
-from pytest_a2perf.reports.export import run_summary
+from pytest_a2perf.reports.export import Metrics, estimate_all, run_summary
 from pytest_a2perf.reports.exports import export_run
 from pytest_a2perf.reports.exports.github import write_annotations
 from pytest_a2perf.reports.gates import UNDECIDED, gate_reports
@@ -53,7 +53,7 @@ class RunSession:
         self.records: dict[str, list[Record]] = {}
         self.verdicts: dict[str, tuple[PlannedGate, Verdict]] = {}
         self._waiting: dict[str, PlannedGate] = {}
-        self._recorded: set[str] = set()
+        self._recorded: dict[str, set[str]] = defaultdict(set)
         self._started: dict[str, None] = {}
         self._expected: Sequence[str] = ()
         self._scenario_of: dict[str, str] = {}
@@ -70,9 +70,10 @@ class RunSession:
         self._resumed: list[Record] = []
         self._store: RunStore | None = None
         self._progress: ProgressLine | None = None
+        self._metrics: Metrics = {}
         self._nodes: Nodes | None = None
         if getattr(config.option, "tx", None):
-            self._nodes = Nodes(config, options, decided=self.decided)
+            self._nodes = Nodes(config, options, durations=self._durations, decided=self.decided)
             config.pluginmanager.register(self._nodes, "a2perf-nodes")
         if not config.getoption("collectonly", False):
             self._open()
@@ -178,18 +179,14 @@ class RunSession:
             self._progress = ProgressLine(reporter)
             self._config.stash[PROGRESS] = self._progress.address
         active: Any = self._config.pluginmanager.get_plugin("a2perf-active")
-        active.share(self._done(), self._durations)
         done = self._done()
+        active.share(done, self._durations)
         for record in self._resumed:
             if done.get(record.nodeid) == record.digest:
                 self._add(record)
 
     def _done(self) -> dict[str, str]:
-        return {
-            record.nodeid: record.digest
-            for record in self._resumed
-            if record.outcome in ("success", "failure")
-        }
+        return {record.nodeid: record.digest for record in self._resumed if record.has_result}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -218,7 +215,7 @@ class RunSession:
             record = Record.from_line(line)
             self._keep(record, line)
             if str(report.outcome) == "rerun":  # pytest-rerunfailures: another attempt follows
-                self._recorded.discard(record.nodeid)
+                self._recorded[record.scenario].discard(record.nodeid)
             complete = record.scenario
         plan = getattr(report, GATE, None)
         if plan is not None:
@@ -240,7 +237,7 @@ class RunSession:
         self._add(record)
 
     def _add(self, record: Record) -> None:
-        self._recorded.add(record.nodeid)
+        self._recorded[record.scenario].add(record.nodeid)
         if is_tainted(record):
             self._tainted.append(record)
             if self._options.tainted == "drop":
@@ -269,9 +266,12 @@ class RunSession:
 
     def _judge_complete(self, scenario_id: str) -> None:
         self._stopping.look(scenario_id, self.records.get(scenario_id, []))
+        recorded = self._recorded[scenario_id]
         for gate in [gate for gate in self._waiting.values() if gate.scenario_id == scenario_id]:
             early = self._stopping.verdict(gate) if self._stopping.decided(scenario_id) else None
-            if early is not None or self._recorded.issuperset(gate.trials):
+            # Counted first: to compare the sets after each of many trials would take ever longer.
+            complete = len(recorded) >= len(gate.trials) and recorded.issuperset(gate.trials)
+            if early is not None or complete:
                 self._judge(gate)
 
     def _judge(self, gate: PlannedGate) -> None:
@@ -332,7 +332,8 @@ class RunSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """Record a trial whose xdist worker died."""
-        if crashitem in self._scenario_of and crashitem not in self._recorded:
+        scenario_id = self._scenario_of.get(crashitem)
+        if scenario_id is not None and crashitem not in self._recorded[scenario_id]:
             overdue = self._nodes is not None and self._nodes.timed_out(crashitem)
             record = self._crash_record(crashitem, str(report.longrepr), overdue=overdue)
             self._keep(record, record.to_line())
@@ -355,7 +356,7 @@ class RunSession:
         """Refuse success when something was started or collected and never reported."""
         silent = [nodeid for nodeid in self._started if nodeid not in self._reported]
         silent += [nodeid for nodeid in self._expected if nodeid not in self._reported]
-        silent += [nodeid for nodeid in self._scenario_of if nodeid not in self._recorded]
+        silent += [n for n, owner in self._scenario_of.items() if n not in self._recorded[owner]]
         stopped = session.shouldfail or session.shouldstop
         missing = [nodeid for nodeid in dict.fromkeys(silent) if nodeid not in self._dropped]
         if missing and not stopped:
@@ -395,7 +396,8 @@ class RunSession:
         ):
             session.exitstatus = pytest.ExitCode.OK  # there are more shards than trials
         state = "complete" if exitstatus in (0, 1, 5) and not session.shouldstop else "stopped"
-        summary = run_summary(self.records, self.verdicts)
+        self._metrics = estimate_all(self.records)
+        summary = run_summary(self.records, self.verdicts, self._metrics)
         run = {
             "id": self._store.folder.name,
             "state": "stopped" if session.shouldfail else state,
@@ -411,17 +413,15 @@ class RunSession:
         warning = self._store.close()
         if warning:
             self._problems.append(f"the run could not be stored: {warning}")
-        if self._options.json is not None:
-            self._write_json(self._options.json, run, session)
-        if self._options.html is not None:
-            self._write_html(self._options.html, run, session)
         failures = export_run(
             self._config,
             self._store.folder,
             run,
             records=self.records,
             verdicts=self.verdicts,
+            waiting=list(self._waiting),
             problems=self._problems,
+            notes=self._notes,
         )
         if failures:
             self._problems += failures
@@ -447,37 +447,14 @@ class RunSession:
         except OSError as error:
             self._problems.append(f"durations could not be kept: {error}")
 
-    def _write_json(self, path: Path, run: dict[str, Any], session: pytest.Session) -> None:
-        trials = [record.to_json() for records in self.records.values() for record in records]
-        text = json.dumps({"schema": 1, **run, "trials": trials}, indent=1)
-        self._write("--a2perf-json", path, text, session)
-
-    def _write_html(self, path: Path, run: dict[str, Any], session: pytest.Session) -> None:
-        from pytest_a2perf.reports.html.data import Report
-        from pytest_a2perf.reports.html.page import page
-        from pytest_a2perf.runs.history import read_runs
-
-        runs = read_runs(self._options.folder / "runs", self._notes, newest=50)
-        waiting = [gate.nodeid for gate in self._waiting.values()]
-        report = Report(run, self.records, self.verdicts, waiting, self._problems, runs)
-        self._write("--a2perf-html", path, page(report), session)
-
-    def _write(self, option: str, path: Path, text: str, session: pytest.Session) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8", errors="replace")
-        except OSError as error:
-            self._problems.append(f"{option}: {path}: {error.strerror or error}")
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the report."""
-        waiting = [gate.nodeid for gate in self._waiting.values()]
         write_summary(
             terminalreporter,
             self.records,
             self.verdicts,
-            waiting=waiting,
+            self._metrics,
+            waiting=list(self._waiting),
             notes=self._notes,
             problems=self._problems,
         )

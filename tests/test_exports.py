@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pytest_a2perf.gates.verdict import judge
 from pytest_a2perf.quantities import Quantity
-from pytest_a2perf.reports.export import run_summary
+from pytest_a2perf.reports.export import estimate_all, run_summary
 from pytest_a2perf.reports.exports.benchmark import benchmark_json
 from pytest_a2perf.reports.exports.github import append_summary, commands, place
 from pytest_a2perf.reports.exports.mlflow_runs import metric_name
@@ -61,7 +61,7 @@ RUN = {
 
 
 def run_of(records, verdicts=None):
-    return {**RUN, **run_summary(records, verdicts or {})}
+    return {**RUN, **run_summary(records, verdicts or {}, estimate_all(records))}
 
 
 def gate(metric, *conditions, scenario="s", trials=()):

@@ -8,7 +8,7 @@ import sys
 import pytest
 from hypothesis import given, settings
 
-from pytest_a2perf.reports.export import run_summary
+from pytest_a2perf.reports.export import estimate_all, run_summary
 from pytest_a2perf.reports.flakiness import flaky_lines, flaky_scenarios
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.strategies import record_lists
@@ -93,7 +93,9 @@ def test_any_records(records):
     for record in records:
         by_scenario.setdefault(record.scenario, []).append(record)
     found = flaky_scenarios(by_scenario)
-    assert run_summary(by_scenario, {})["flaky"] == [flaky.to_json() for flaky in found]
+    assert run_summary(by_scenario, {}, estimate_all(by_scenario))["flaky"] == [
+        flaky.to_json() for flaky in found
+    ]
     for flaky in found:
         assert len(flaky.seeds) <= flaky.over_seeds.of / 2 or len(flaky.outcomes) > 2
         for flips in (flaky.over_seeds, flaky.over_attempts):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pytest_a2perf.metrics.base import Estimate
-from pytest_a2perf.reports.export import run_summary
+from pytest_a2perf.reports.export import estimate_all, run_summary
 from pytest_a2perf.reports.html.data import Report, spreads
 from pytest_a2perf.reports.html.page import page
 from pytest_a2perf.reports.html.plots import Spread, spread
@@ -129,7 +129,12 @@ def test_any_records(records):
     trials = {record.scenario: [] for record in records}
     for record in records:
         trials[record.scenario].append(record)
-    run = {"id": "x", "state": "complete", "exit_status": 0, **run_summary(trials, {})}
+    run = {
+        "id": "x",
+        "state": "complete",
+        "exit_status": 0,
+        **run_summary(trials, {}, estimate_all(trials)),
+    }
     text = page(Report(run, trials, {}))
     text.encode("utf-8", "replace")
     assert not re.search(r'="[^"]*\b(nan|inf)\b[^"<>]*"/>', text)
@@ -318,7 +323,7 @@ def test_many_scenarios_are_drawn_when_they_are_seen(show, report):
         ]
         for name in names
     }
-    run = {"exit_status": 0, **run_summary(records, {})}
+    run = {"exit_status": 0, **run_summary(records, {}, estimate_all(records))}
     report.write_text(page(Report(run, records, {})), "utf-8")
     tab = show()
     articles = tab.locator("article")

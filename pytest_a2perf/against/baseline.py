@@ -10,29 +10,18 @@ from pytest_a2perf.metrics.base import Definition
 from pytest_a2perf.metrics.registry import resolve
 from pytest_a2perf.runs.baseline import Baseline, Entry, seed_values
 from pytest_a2perf.runs.record import Record
+from pytest_a2perf.runs.store import read_records
 from pytest_a2perf.trials.plan import PlannedGate
 
-__all__ = ["RECORDS", "has_result", "read_base", "side_by_side"]
+__all__ = ["RECORDS", "read_base", "side_by_side"]
 
 RECORDS = "base.jsonl"
 """File in the run's folder."""
 
 
-def has_result(record: Record) -> bool:
-    """Whether a trial can be one half of a pair."""
-    return record.outcome in ("success", "failure")
-
-
 def read_base(run: Path) -> list[Record]:
     """Read the other version's records of a run; none if it had no other version."""
-    records = []
-    if (run / RECORDS).exists():
-        for line in (run / RECORDS).read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                records.append(Record.from_line(line))
-            except (ValueError, KeyError, TypeError):
-                continue  # half a line of a run that was killed
-    return records
+    return list(read_records(run, RECORDS)) if (run / RECORDS).exists() else []
 
 
 def side_by_side(

@@ -23,7 +23,7 @@ from pytest_a2perf.against.relocation import RelocatingFinder
 from pytest_a2perf.against.reports import to_text
 from pytest_a2perf.against.setup import Setup
 from pytest_a2perf.keys import COMPANION, PROGRESS, RUN_FOLDER
-from pytest_a2perf.trials.isolation import die_with_parent
+from pytest_a2perf.processes import die_with_parent
 from pytest_a2perf.worker import RECORD
 
 if TYPE_CHECKING:

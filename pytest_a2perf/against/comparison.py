@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import pytest_a2perf
-from pytest_a2perf.against.baseline import RECORDS, has_result, read_base
+from pytest_a2perf.against.baseline import RECORDS, read_base
 from pytest_a2perf.against.pairs import BASE_RECORD
 from pytest_a2perf.against.setup import AGAINST
 from pytest_a2perf.against.worktree import BASE, open_worktree
@@ -114,7 +114,7 @@ class Comparison:
         self._add(record)
 
     def _add(self, record: Record) -> None:
-        if has_result(record):
+        if record.has_result:
             self.records.setdefault(record.scenario, []).append(record)
         else:
             error = record.error or {}

@@ -157,7 +157,7 @@ def withheld(verdict: Verdict, plan: PlannedGate, records: Sequence[Record]) -> 
     """Withhold a pass when trials have no result."""
     if verdict.name != "pass":
         return verdict
-    have = {record.nodeid for record in records if record.outcome in ("success", "failure")}
+    have = {record.nodeid for record in records if record.has_result}
     lost = len(set(plan.trials) - have)
     if lost == 0:
         return verdict

@@ -75,7 +75,7 @@ class SuccessMetric:
         attempts = np.array([len(trial) for trial in trials], dtype=float)
         successes = np.array([sum(trial) for trial in trials], dtype=float)
         n, c = int(attempts.sum()), int(successes.sum())
-        ended = [known for known, record in zip(found, records, strict=True) if _ended(record)]
+        ended = [known for known, record in zip(found, records, strict=True) if record.has_result]
         if n == 0 or (ended and not any(ended)):
             raise UnsupportedSampleError(f"{self.name}: no trial says whether it succeeded")
         if n < self.k:
@@ -99,10 +99,6 @@ class SuccessMetric:
             note += f", {left_out} trial{'s' * (left_out > 1)} left out (infra or not run)"
         estimate = Estimate(value, confidence=request.confidence, n=len(trials), note=note)
         return with_interval(estimate, (low, high), method)
-
-
-def _ended(record: Record) -> bool:
-    return record.outcome in ("success", "failure")
 
 
 def _tasks(records: Sequence[Record]) -> set[str]:

@@ -15,13 +15,19 @@ from pytest_a2perf.reports.flakiness import flaky_scenarios
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.trials.plan import PlannedGate
 
-__all__ = ["Verdicts", "reported_metrics", "run_summary"]
+__all__ = ["Metrics", "Verdicts", "estimate_all", "run_summary"]
 
 Verdicts = Mapping[str, tuple[PlannedGate, Verdict]]
+Metrics = Mapping[str, Sequence[tuple[Metric, Estimate]]]
+"""What is worth showing of each scenario, in report order."""
 
 
-def reported_metrics(records: Sequence[Record]) -> list[tuple[Metric, Estimate]]:
-    """Estimate the metrics that are worth showing for a scenario's records, in report order."""
+def estimate_all(records: Mapping[str, Sequence[Record]]) -> Metrics:
+    """Estimate the metrics that are worth showing, by scenario."""
+    return {scenario_id: _estimates(trials) for scenario_id, trials in records.items()}
+
+
+def _estimates(records: Sequence[Record]) -> list[tuple[Metric, Estimate]]:
     found = []
     for name in report_metrics(records):
         metric = resolve(name)
@@ -34,7 +40,9 @@ def reported_metrics(records: Sequence[Record]) -> list[tuple[Metric, Estimate]]
     return found
 
 
-def run_summary(records: Mapping[str, Sequence[Record]], verdicts: Verdicts) -> dict[str, Any]:
+def run_summary(
+    records: Mapping[str, Sequence[Record]], verdicts: Verdicts, metrics: Metrics
+) -> dict[str, Any]:
     """Return outcomes, metrics and gates of every scenario as JSON scalars."""
     scenarios = {}
     for scenario_id, trials in sorted(records.items()):
@@ -43,7 +51,7 @@ def run_summary(records: Mapping[str, Sequence[Record]], verdicts: Verdicts) -> 
             "devices": sorted({record.device for record in trials if record.device}),
             "metrics": {
                 metric.name: estimate_json(estimate) | {"group": metric.group}
-                for metric, estimate in reported_metrics(trials)
+                for metric, estimate in metrics[scenario_id]
             },
             "gates": {
                 gate.metric: verdict.to_json()

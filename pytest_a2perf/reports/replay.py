@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from pytest_a2perf.against.baseline import RECORDS, has_result, read_base
+from pytest_a2perf.against.baseline import RECORDS, read_base
 from pytest_a2perf.keys import RUN_FOLDER
 from pytest_a2perf.reports.verdict import properties
 from pytest_a2perf.runs.merge import Merged
@@ -71,8 +71,9 @@ class Replay:
         lines = "".join(record.to_line() for record in newest.values())
         Path(config.stash[RUN_FOLDER], RECORDS).write_text(lines, encoding="utf-8")
         by_scenario: dict[str, list[Record]] = {}
-        for record in filter(has_result, newest.values()):
-            by_scenario.setdefault(record.scenario, []).append(record)
+        for record in newest.values():
+            if record.has_result:
+                by_scenario.setdefault(record.scenario, []).append(record)
         return by_scenario
 
     def _reports(self, record: Record) -> list[pytest.TestReport]:

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_a2perf.gates.verdict import Verdict
 from pytest_a2perf.metrics.base import Estimate, Metric
-from pytest_a2perf.reports.export import Verdicts, reported_metrics
+from pytest_a2perf.reports.export import Metrics, Verdicts
 from pytest_a2perf.reports.flakiness import flaky_lines, flaky_scenarios
 from pytest_a2perf.reports.verdict import format_estimate
 from pytest_a2perf.runs.record import OUTCOMES, Record
@@ -30,6 +30,7 @@ def write_summary(
     reporter: pytest.TerminalReporter,
     records: Mapping[str, Sequence[Record]],
     verdicts: Verdicts,
+    metrics: Metrics,
     *,
     waiting: Sequence[str],
     notes: Sequence[str],
@@ -41,6 +42,7 @@ def write_summary(
         reporter: pytest's terminal reporter.
         records: by scenario.
         verdicts: by node id of the gate.
+        metrics: see `Metrics`.
         waiting: gates that were not judged because the run was stopped.
         notes: what else should be known.
         problems: what makes the run incomplete.
@@ -64,7 +66,7 @@ def write_summary(
         reporter.write_line(scenario_id, bold=True)
         reporter.write_line(f"  {_describe(trials, gates)}")
         if not quiet:
-            _write_metrics(reporter, reported_metrics(trials))
+            _write_metrics(reporter, metrics.get(scenario_id, ()))
         _write_gates(reporter, gates)
         reporter.write_line("")
     if flaky := flaky_scenarios(records):

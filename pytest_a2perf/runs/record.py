@@ -98,6 +98,11 @@ class Record:
         "duration", "worker", "host", "device", "digest", "context", "benchmark",
     )  # fmt: skip
 
+    @property
+    def has_result(self) -> bool:
+        """Whether the agent got as far as to succeed or to fail."""
+        return self.outcome in ("success", "failure")
+
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON scalars, lists and objects; empty parts are left out."""
         data: dict[str, Any] = {"schema": SCHEMA}

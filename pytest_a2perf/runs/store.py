@@ -108,13 +108,17 @@ class RunStore:
                     self._file.write(b"\n")
 
 
-def read_records(folder: Path) -> Iterator[Record]:
+def read_records(folder: Path, name: str = RECORDS) -> Iterator[Record]:
     """Read the records of a run in the order they came; half lines are left out.
+
+    Args:
+        folder: of the run.
+        name: of the file in it.
 
     Raises:
         A2PerfError: the folder holds no run.
     """
-    path = folder / RECORDS
+    path = folder / name
     try:
         file = path.open(encoding="utf-8", errors="replace")
     except OSError as error:

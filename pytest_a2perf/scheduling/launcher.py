@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_a2perf.errors import A2PerfError
+from pytest_a2perf.processes import write_all
 from pytest_a2perf.scheduling.prelude import READY
 
 __all__ = ["Command", "LaunchSettings", "Link", "main", "wait_until_ready"]
@@ -108,8 +109,7 @@ class Command:
     def write(self, data: bytes) -> None:
         """See `Link`."""
         assert self._process.stdin is not None
-        while data:
-            data = data[os.write(self._process.stdin.fileno(), data) :]
+        write_all(self._process.stdin.fileno(), data)
 
     def close(self) -> None:
         """See `Link`."""
@@ -222,12 +222,11 @@ def main(path: str) -> int:
             link.kill()
         os._exit(1)  # threads may hang in reads that never end
     last_resort.cancel()
-    os.write(target, ahead)
+    write_all(target, ahead)
     threading.Thread(target=_pump_in, args=(link, source), daemon=True).start()
     with contextlib.suppress(OSError):
         while data := link.read():
-            while data:
-                data = data[os.write(target, data) :]
+            write_all(target, data)
     link.close()
     os._exit(0)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_a2perf.scheduling.durations import FILE, read_durations
 from pytest_a2perf.scheduling.launch import Launch
 from pytest_a2perf.scheduling.leases import CUDA, HIP, LEASE, leases
 from pytest_a2perf.scheduling.manifest import Manifest
@@ -33,14 +32,21 @@ class Nodes:
     Args:
         config: pytest's.
         options: the plugin's.
+        durations: mean seconds of a trial by scenario, from earlier runs.
         decided: whether no more seeds of a scenario are wanted.
     """
 
     def __init__(
-        self, config: pytest.Config, options: Config, *, decided: Callable[[str], bool]
+        self,
+        config: pytest.Config,
+        options: Config,
+        *,
+        durations: Mapping[str, float],
+        decided: Callable[[str], bool],
     ) -> None:
         self._config = config
         self._options = options
+        self._durations = durations
         self._decided = decided
         self._manifests: dict[str, Manifest] = {}
         self._scheduler: TrialScheduling | None = None
@@ -128,7 +134,7 @@ class Nodes:
             config,
             len(config.getvalue("tx")),
             self._manifests,
-            expected=read_durations(self._options.folder / FILE),
+            expected=self._durations,
             decided=self._decided,
             started=self._started.__contains__,
         )

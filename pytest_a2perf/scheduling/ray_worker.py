@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_a2perf.errors import A2PerfError
+from pytest_a2perf.processes import die_with_parent, write_all
 
 __all__ = ["RayWorker"]
 
@@ -33,7 +34,7 @@ class _Process:
             [sys.executable, "-u", "-m", "pytest_a2perf.scheduling.prelude"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - Ray's threads hold no locks of ours
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - Ray's threads hold no locks of ours
         )
 
     def read(self) -> bytes:
@@ -44,8 +45,7 @@ class _Process:
     def write(self, data: bytes) -> None:
         """Write to the worker."""
         assert self._process.stdin is not None
-        while data:
-            data = data[os.write(self._process.stdin.fileno(), data) :]
+        write_all(self._process.stdin.fileno(), data)
 
     def close(self) -> None:
         """Close the worker's stdin and wait a moment for its end."""
@@ -56,14 +56,6 @@ class _Process:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._process.kill()
-
-
-def _die_with_parent() -> None:
-    """Have Linux end the worker when Ray kills the actor."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, 9)
 
 
 class RayWorker:

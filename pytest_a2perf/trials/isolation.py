@@ -22,12 +22,13 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-__all__ = ["GRACE", "Death", "can_isolate", "die_with_parent", "run_isolated"]
+from pytest_a2perf.processes import die_with_parent, write_all
+
+__all__ = ["GRACE", "Death", "can_isolate", "run_isolated"]
 
 GRACE = 2.0
 """Seconds that a trial gets beyond its timeout to record what it has."""
 
-_PR_SET_PDEATHSIG = 1
 _POLL = 0.05  # seconds between looks at a silent child
 
 
@@ -101,9 +102,7 @@ def _child(item: pytest.Item, write: int) -> None:
             hook.pytest_report_to_serializable(config=item.config, report=report)
             for report in reports
         ]
-        payload = memoryview(pickle.dumps(data))
-        while payload:
-            payload = payload[os.write(write, payload) :]
+        write_all(write, pickle.dumps(data))
         status = 0
     except BaseException:  # noqa: BLE001 - nothing may escape into the parent's stack
         traceback.print_exc()
@@ -111,14 +110,6 @@ def _child(item: pytest.Item, write: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent is killed."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _receive(read: int, pid: int, end: float | None) -> tuple[bytes, int | None, bool]:

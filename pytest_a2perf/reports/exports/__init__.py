@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ def export_run(
     *,
     records: Mapping[str, Sequence[Record]],
     verdicts: Verdicts,
+    waiting: Sequence[str],
     problems: Sequence[str],
+    notes: list[str],
 ) -> list[str]:
     """Write what the settings ask for, and have the run published.
 
@@ -58,7 +61,9 @@ def export_run(
         run: as ``run.json`` has it.
         records: by scenario.
         verdicts: by node id of the gate.
+        waiting: node ids of gates that were not judged.
         problems: what makes the run incomplete.
+        notes: receives what else should be known.
 
     Returns:
         What could not be written or published, a line each.
@@ -75,6 +80,17 @@ def export_run(
         except A2PerfError as error:
             failures.append(f"{what}: {error}")
 
+    if options.json is not None:
+        attempt("--a2perf-json", options.json, lambda path: _write_json(path, run, records))
+    if options.html is not None:
+        from pytest_a2perf.reports.html.data import Report
+        from pytest_a2perf.reports.html.page import page
+        from pytest_a2perf.runs.history import read_runs
+
+        runs = read_runs(options.folder / "runs", notes, newest=50)
+        report = Report(run, records, verdicts, waiting, [*problems, *failures], runs)
+        text = page(report)
+        attempt("--a2perf-html", options.html, lambda path: _write_text(path, text))
     if options.benchmark_json is not None:
         from pytest_a2perf.reports.exports.benchmark import write_benchmark_json
 
@@ -106,3 +122,14 @@ def export_run(
         known = isinstance(error, A2PerfError)
         failures.append(str(error) if known else f"publishing the run failed: {error!r}")
     return failures
+
+
+def _write_json(
+    path: Path, run: Mapping[str, Any], records: Mapping[str, Sequence[Record]]
+) -> None:
+    trials = [record.to_json() for trials in records.values() for record in trials]
+    _write_text(path, json.dumps({"schema": 1, **run, "trials": trials}, indent=1))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8", errors="replace")
