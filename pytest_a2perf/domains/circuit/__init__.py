@@ -1,0 +1,1 @@
+"""Domain ``circuit``: chip floorplanning as plain Gymnasium environments."""
