@@ -1,4 +1,4 @@
-"""Agents that come along: good and bad ones for classic control, a gait for MuJoCo's Ant."""
+"""Agents that come along: for classic control, for MuJoCo's Ant, for floorplanning."""
 
 from __future__ import annotations
 
@@ -160,6 +160,17 @@ def _shipped(make: Callable[[AgentContext, dict[str, Any]], Any], *options: str)
     return factory
 
 
+def _circuit(name: str, *options: str) -> AgentFactory:
+    """Return a factory of an agent of the domain ``circuit``, imported when it is made."""
+
+    def make(context: AgentContext, settings: dict[str, Any]) -> Any:
+        from pytest_a2perf.domains.circuit import agents
+
+        return getattr(agents, name)(context.env, **settings)
+
+    return _shipped(make, *options)
+
+
 BUILTIN: Mapping[str, AgentFactory] = {
     "random": _shipped(lambda context, _: RandomAgent(context.env)),
     "cartpole-balance": _policy(cartpole_balance),
@@ -170,6 +181,10 @@ BUILTIN: Mapping[str, AgentFactory] = {
     "pendulum-limp": _policy(pendulum_limp),
     "acrobot-energy": _policy(acrobot_energy),
     "acrobot-idle": _policy(acrobot_idle),
+    "circuit-annealing": _circuit("AnnealingAgent", "rounds", "steps"),
+    "circuit-by-area": _circuit("ByAreaAgent"),
+    "circuit-greedy": _circuit("GreedyAgent", "clusters_every"),
+    "circuit-random": _circuit("RandomLegalAgent"),
     "ant-gait": _shipped(lambda _, options: AntGait(**options), "frequency", "stride", "lift"),
 }
 """Name -> factory of the shipped agents."""

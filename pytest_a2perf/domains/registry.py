@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from importlib.metadata import entry_points
 
 from pytest_a2perf.domains.base import Domain
@@ -13,6 +14,10 @@ __all__ = ["domain_names", "get_domain", "register_domain"]
 GROUP = "pytest_a2perf.domains"
 """Entry points of this group give a domain, or a class of one."""
 
+_BUILTIN = {
+    "circuit": "pytest_a2perf.domains.circuit.domain:CircuitDomain",
+    "gym": "pytest_a2perf.domains.gym.domain:GymDomain",
+}
 _domains: dict[str, Domain] = {}
 
 
@@ -23,7 +28,7 @@ def register_domain(domain: Domain) -> None:
 
 def domain_names() -> list[str]:
     """Return the names of all domains."""
-    return sorted({"gym", *_domains, *(point.name for point in entry_points(group=GROUP))})
+    return sorted({*_BUILTIN, *_domains, *(point.name for point in entry_points(group=GROUP))})
 
 
 def get_domain(name: str) -> Domain:
@@ -33,10 +38,9 @@ def get_domain(name: str) -> Domain:
         UnknownNameError: there is none of that name.
     """
     if name not in _domains:
-        if name == "gym":
-            from pytest_a2perf.domains.gym.domain import GymDomain
-
-            register_domain(GymDomain())
+        if name in _BUILTIN:
+            module, _, attribute = _BUILTIN[name].partition(":")
+            register_domain(getattr(importlib.import_module(module), attribute)())
         else:
             for point in entry_points(group=GROUP, name=name):
                 found = point.load()

@@ -170,7 +170,7 @@ class CircuitEnv(gymnasium.Env[Observation, np.int64]):
             if self._raises:
                 name = self.placement.netlist.names[self.order[self._step]]
                 raise IllegalActionError(f"action {action} is masked: {name!r} does not fit there")
-            return self._end(INFEASIBLE, self._info(illegal_action=True))
+            return self._end(INFEASIBLE, self._info(is_success=False, illegal_action=True))
         self._place(cell)
         self._step += 1
         if self._step == len(self.order):
@@ -179,7 +179,7 @@ class CircuitEnv(gymnasium.Env[Observation, np.int64]):
         if self.mask is None:
             if self._partial:
                 self._save(proxy_costs(self.placement).proxy)
-            return self._end(INFEASIBLE, self._info(infeasible=True))
+            return self._end(INFEASIBLE, self._info(is_success=False, infeasible=True))
         observation = self.observer.observe(self.order[self._step], self.mask)
         return observation, 0.0, False, False, self._info()
 
@@ -211,15 +211,15 @@ class CircuitEnv(gymnasium.Env[Observation, np.int64]):
     def _finish(self) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         if self._clusters_move:
             place_clusters(self.placement)
-        cost, info = self._cost(self.placement)
+        cost, found = self._cost(self.placement)
         self._save(cost)
         if self._finetune:
             from pytest_a2perf.domains.circuit.refine import coordinate_descent
 
             coordinate_descent(self.placement, only_orientations=True)
-            cost, info = self._cost(self.placement)
+            cost, found = self._cost(self.placement)
             self._save(cost, self._finetuned)
-        return self._end(-cost, self._info() | info)
+        return self._end(-cost, self._info(is_success=True) | found)
 
     def _end(
         self, reward: float, info: dict[str, Any]

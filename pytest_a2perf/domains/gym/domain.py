@@ -44,6 +44,11 @@ class GymDomain:
 
         del environment, rollout, vector, warmup
 
+    def watch(self, env: Any, trial: Trial) -> Any:
+        """Wrap an environment to report more of its episodes; others derive from this domain."""
+        del trial
+        return env
+
     def run(self, trial: Trial) -> None:
         """Run the trial's episodes, in each of its tasks.
 
@@ -58,7 +63,7 @@ class GymDomain:
         options = GymOptions.model_validate(scenario.options)
         several = scenario.phase == "generalization"
         for task in (scenario.task, *options.tasks):
-            env = make_env(task, options, trial.root)
+            env = self.watch(make_env(task, options, trial.root), trial)
             with closing_env(env):
                 run_episodes(trial, env, scenario.agent, options, task=task if several else "")
         judged = [episode for episode in trial.record.episodes if episode.success is not None]

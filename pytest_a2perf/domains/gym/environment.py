@@ -33,8 +33,10 @@ def make_env(task: str, options: GymOptions, root: Path) -> Any:
     import gymnasium
     from gymnasium import error
 
+    from pytest_a2perf import envs
     from pytest_a2perf.domains.gym.blame import plain
 
+    envs.register()
     importable(root)
     _import_modules(options.modules)
     try:

@@ -179,8 +179,8 @@ def write_placement(placement: Placement, path: Path | str, comment: str = "") -
         f"Smoothing factor : {canvas.smoothing}",
         f"Overlap threshold : {canvas.overlap_threshold!r}",
     ]
-    if canvas.congestion_columns:
-        columns, rows = canvas.routing
+    columns, rows = canvas.routing
+    if (columns, rows) != (canvas.columns, canvas.rows):
         header.append(f"Congestion Columns : {columns}  Congestion Rows : {rows}")
     for area in canvas.blockages:
         numbers = (area.left, area.bottom, area.right, area.top, area.rate)
