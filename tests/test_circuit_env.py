@@ -31,6 +31,12 @@ TOY = "a2perf/CircuitTraining-ToyMacro-v0"
 ARIANE = "a2perf/CircuitTraining-Ariane-v0"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def compiled():
+    """Have numba import all it needs: pytester would forget that, and it works only once."""
+    CircuitEnv("toy")
+
+
 def play(env, agent, seed=0):
     agent.reset(seed)
     observation, info = env.reset(seed=seed)
