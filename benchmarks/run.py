@@ -21,6 +21,7 @@ SCRIPTS = (
     "html_report",
     "sequential",
     "workers",
+    "circuit",
     "against",
 )
 PACKAGES = ("pytest", "pytest-xdist", "pytest-benchmark", "gymnasium", "numpy")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gymnasium
-import numba  # noqa: F401 - pytester would forget it, and it cannot be imported twice
 import numpy as np
 import pytest
 from circuit_worlds import real
@@ -19,7 +18,7 @@ from pytest_a2perf.domains.circuit.agents import (
     RandomLegalAgent,
 )
 from pytest_a2perf.domains.circuit.costs import proxy_costs
-from pytest_a2perf.domains.circuit.environment import INFEASIBLE, CircuitEnv
+from pytest_a2perf.domains.circuit.environment import ILLEGAL, INFEASIBLE, CircuitEnv
 from pytest_a2perf.domains.circuit.errors import CircuitError, IllegalActionError
 from pytest_a2perf.domains.circuit.formats.plc import read_placement, write_placement
 from pytest_a2perf.domains.circuit.formats.protobuf import write_netlist
@@ -156,7 +155,7 @@ def test_masked_actions_are_penalised_or_raise(action):
     env = CircuitEnv("toy")
     env.reset()
     _, reward, terminated, truncated, info = env.step(action)
-    assert (reward, terminated, truncated) == (INFEASIBLE, True, False)
+    assert (reward, terminated, truncated) == (ILLEGAL, True, False)
     assert info["illegal_action"]
     assert info["is_success"] is False
     env = CircuitEnv("toy", masked_action="raise")
@@ -181,7 +180,7 @@ def test_a_macro_without_a_place_ends_the_episode_with_its_own_observation(tmp_p
     env = crowded(tmp_path)
     observation, _ = env.reset()
     observation, reward, terminated, truncated, info = env.step(int(np.argmax(observation["mask"])))
-    assert (reward, terminated, truncated) == (-1.0, True, False)
+    assert (reward, terminated, truncated) == (INFEASIBLE, True, False)
     assert info["infeasible"]
     assert info["is_success"] is False
     assert observation["is_node_placed"].sum() == 1

@@ -205,7 +205,16 @@ def test_placements_come_back_from_a_file(placement):
     kept = np.setdiff1d(np.arange(len(netlist.names)), netlist.of_kind(Kind.PIN))
     for name in ("x", "y", "orientations", "fixed"):
         assert np.array_equal(getattr(placement, name)[kept], getattr(again, name)[kept])
-    for name in ("width", "height", "columns", "rows", "routing", "smoothing", "blockages"):
+    for name in (
+        "width",
+        "height",
+        "columns",
+        "rows",
+        "routing",
+        "smoothing",
+        "blockages",
+        "spacing",
+    ):
         assert getattr(placement.canvas, name) == getattr(again.canvas, name)
 
 

@@ -225,16 +225,20 @@ def _route(
     netlist = placement.netlist
     columns, rows = placement.canvas.routing
     nodes, nets = netlist.net_nodes, netlist.net_of_connection
-    column = np.floor(x[nodes] / cell_width).astype(np.int64)
-    row = np.floor(y[nodes] / cell_height).astype(np.int64)
-    outside = (column < 0) | (column >= columns) | (row < 0) | (row >= rows)
+    column, row = (x / cell_width).astype(np.int64), (y / cell_height).astype(np.int64)
+    outside = (x < 0) | (column >= columns) | (y < 0) | (row >= rows)
+    cells = (row * columns + column)[nodes]
     routed = np.ones(len(netlist.net_weights), dtype=bool)
-    routed[nets[outside]] = False
-    source = (row * columns + column)[netlist.net_starts[:-1]]
-    kept = routed[nets]
-    keys = np.sort(nets[kept] * (rows * columns) + (row * columns + column)[kept])
-    keys = keys[np.diff(keys, prepend=-1) > 0]  # numpy.unique takes thrice as long
-    net, cell = np.divmod(keys, rows * columns)
+    routed[nets[outside[nodes]]] = False
+    source = cells[netlist.net_starts[:-1]]
+    keys = nets * (rows * columns) + cells
+    if not routed.all():
+        keys = keys[routed[nets]]
+    # Short numbers are sorted faster, and all this in a third of numpy.unique's time.
+    keys = np.sort(keys.astype(np.int32 if len(routed) * rows * columns < 2**31 else np.int64))
+    first = np.ones(len(keys), dtype=bool)
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    net, cell = np.divmod(keys[first].astype(np.int64), rows * columns)
     count = np.bincount(net, minlength=len(routed))
     grid = _Grid(rows, columns)
     # Two cells, or more than three: a star of L-shaped routes from the driver's cell.

@@ -19,10 +19,12 @@ from pytest_a2perf.domains.circuit.mask import Obstacles
 from pytest_a2perf.domains.circuit.observation import FakeNets, Limits, Observer, observation_space
 from pytest_a2perf.domains.circuit.placement import Placement, square_clusters
 
-__all__ = ["INFEASIBLE", "CircuitEnv"]
+__all__ = ["ILLEGAL", "INFEASIBLE", "CircuitEnv"]
 
 INFEASIBLE = -1.0
-"""Reward where a macro has no place, and where an action is masked."""
+"""Reward where a macro has no place left, as in A2Perf."""
+ILLEGAL = -10.0
+"""Reward of a masked action, below that of any placement, so that giving up never pays."""
 
 Observation = dict[str, NDArray[Any]]
 NodeOrder = Literal["descending_size_macro_first", "random", "random_macro_first"]
@@ -55,7 +57,7 @@ class CircuitEnv(gymnasium.Env[Observation, np.int64]):
         node_order: in which macros are placed.
         save_partial_placement: write placements of episodes that ended too early as well.
         fake_nets: weights of nets that attract macros in ``fake_net_heatmap`` alone.
-        masked_action: ``"penalise"``: the episode ends with -1; ``"raise"``: an
+        masked_action: ``"penalise"``: the episode ends with -10; ``"raise"``: an
             `IllegalActionError`, as in A2Perf.
         max_num_nodes: to which observations are padded.
         max_num_edges: likewise.
@@ -170,15 +172,15 @@ class CircuitEnv(gymnasium.Env[Observation, np.int64]):
             if self._raises:
                 name = self.placement.netlist.names[self.order[self._step]]
                 raise IllegalActionError(f"action {action} is masked: {name!r} does not fit there")
-            return self._end(INFEASIBLE, self._info(is_success=False, illegal_action=True))
+            return self._end(ILLEGAL, self._info(is_success=False, illegal_action=True))
         self._place(cell)
         self._step += 1
         if self._step == len(self.order):
             return self._finish()
         self.mask = self._next_mask()
         if self.mask is None:
-            if self._partial:
-                self._save(proxy_costs(self.placement).proxy)
+            if self._partial and not self._only_best:  # it has no cost to compare
+                self._save(np.inf)
             return self._end(INFEASIBLE, self._info(is_success=False, infeasible=True))
         observation = self.observer.observe(self.order[self._step], self.mask)
         return observation, 0.0, False, False, self._info()

@@ -92,7 +92,7 @@ def generate_netlist(
 ) -> Netlist:
     """Make a clustered netlist.
 
-    The same arguments give the same netlist, on any machine and with any release of Python.
+    The same arguments give the same netlist.
 
     Args:
         hard: hard macros, of five sizes.

@@ -28,7 +28,7 @@ class GridSearch:
 
     Attributes:
         least: columns, and rows.
-        most: likewise.
+        most: likewise; one more than there may be, as in Circuit Training.
         least_cells: of the whole grid.
         most_cells: likewise.
         aspect: of a cell, the longer side over the shorter.

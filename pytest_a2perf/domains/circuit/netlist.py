@@ -154,6 +154,12 @@ class Netlist:
         return np.repeat(np.arange(len(self.net_weights)), np.diff(self.net_starts))
 
     @functools.cached_property
+    def offsets(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Offset of each node from its parent's centre, in orientation N; shape (n,)."""
+        pins = self.kinds == Kind.PIN
+        return np.where(pins, self.x, 0.0), np.where(pins, self.y, 0.0)
+
+    @functools.cached_property
     def connections(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """Driver, sink and weight of each connection, three arrays of shape (k - m,)."""
         counts = np.diff(self.net_starts) - 1

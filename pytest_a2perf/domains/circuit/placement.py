@@ -66,13 +66,15 @@ class Placement:
     def pin_positions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return where nodes connect: of pins the macro's centre plus the turned offset."""
         netlist = self.netlist
-        parents = netlist.parents
-        pins = parents != np.arange(len(parents))
-        x, y = self.x[parents], self.y[parents]
-        flips = FLIPS[self.orientations[parents[pins]]]
-        dx, dy = netlist.x[pins], netlist.y[pins]
-        x[pins] += flips[:, 0, 0] * dx + flips[:, 0, 1] * dy
-        y[pins] += flips[:, 1, 0] * dx + flips[:, 1, 1] * dy
+        parents, (dx, dy) = netlist.parents, netlist.offsets
+        x, y = self.x[parents] + dx, self.y[parents] + dy
+        if not self.orientations.any():
+            return x, y
+        turned = np.flatnonzero(self.orientations[parents])
+        owners, dx, dy = parents[turned], dx[turned], dy[turned]
+        flips = FLIPS.reshape(-1, 4)[self.orientations[owners]].T
+        x[turned] = self.x[owners] + (flips[0] * dx + flips[1] * dy)
+        y[turned] = self.y[owners] + (flips[2] * dx + flips[3] * dy)
         return x, y
 
     def turn(self, node: int, orientation: str) -> None:

@@ -36,6 +36,7 @@ _HEADER: Mapping[str, tuple[str, ...]] = {
     ),
     rf"Smoothing factor : {_NUMBER}": ("smoothing",),
     rf"Overlap threshold : {_NUMBER}": ("overlap_threshold",),
+    rf"Macro spacing : {_NUMBER}": ("spacing",),
 }
 _COUNTS = {"columns", "rows", "congestion_columns", "congestion_rows", "smoothing"}
 _BLOCKAGE = re.compile(r"Blockage : (.*)")
@@ -155,7 +156,10 @@ def stated_costs(path: Path | str) -> dict[str, float]:
 
 
 def write_placement(placement: Placement, path: Path | str, comment: str = "") -> None:
-    """Write a placement with its costs in the header; `read_placement` gives an equal one back.
+    """Write a placement with its costs in the header.
+
+    `read_placement` gives back coordinates, orientations, what is fixed, and the canvas; sizes are
+    those of the netlist.
 
     Args:
         placement: what to write.
@@ -178,6 +182,7 @@ def write_placement(placement: Placement, path: Path | str, comment: str = "") -
         f"Routes used by macros, hor : {allocation[0]!r}  ver : {allocation[1]!r}",
         f"Smoothing factor : {canvas.smoothing}",
         f"Overlap threshold : {canvas.overlap_threshold!r}",
+        f"Macro spacing : {canvas.spacing!r}",
     ]
     columns, rows = canvas.routing
     if (columns, rows) != (canvas.columns, canvas.rows):

@@ -73,7 +73,6 @@ def fixed_of(placement: Placement) -> Fixed:
     netlist, canvas = placement.netlist, placement.canvas
     size = len(netlist.names)
     parents = netlist.parents
-    is_pin = parents != np.arange(size)
     order = np.argsort(parents, kind="stable")
     pin_starts = np.searchsorted(parents[order], np.arange(size + 1))
     connected = parents[netlist.net_nodes]
@@ -83,8 +82,7 @@ def fixed_of(placement: Placement) -> Fixed:
     route_width, route_height = canvas.width / columns, canvas.height / rows
     return Fixed(
         parents,
-        np.where(is_pin, netlist.x, 0.0),
-        np.where(is_pin, netlist.y, 0.0),
+        *netlist.offsets,
         FLIPS,
         placement.width,
         placement.height,
