@@ -24,15 +24,20 @@ SCRIPTS = (
     "circuit",
     "against",
 )
-PACKAGES = ("pytest", "pytest-xdist", "pytest-benchmark", "gymnasium", "numpy")
+PACKAGES = ("pytest", "pytest-xdist", "pytest-benchmark", "gymnasium", "numpy", "numba")
+
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def main() -> None:
-    rows = [
-        result
-        for name in (sys.argv[1:] or SCRIPTS)
-        for result in importlib.import_module(name).main()
-    ]
+    """Run benchmarks; figures of those that are not run now stay, with their date."""
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    rows = _earlier()
+    for name in sys.argv[1:] or SCRIPTS:
+        for r in importlib.import_module(name).main():
+            cells = (r["name"], f"{r['figure']} {r['unit']}", r["budget"], r["detail"], today)
+            rows[str(r["name"])] = f"| {' | '.join(map(str, cells))} |"
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     lines = [
         "# Results",
@@ -40,16 +45,23 @@ def main() -> None:
         "Written by `python benchmarks/run.py`; each figure is a median over interleaved rounds",
         "against its peer in the same run. The machine is small and shared, so read ratios.",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.system()}",
-        f"{platform.machine()}, {os.cpu_count()} cores; {versions}.",
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()},",
+        f"{os.cpu_count()} cores; {versions}.",
         "",
-        "| what | measured | budget | detail |",
-        "|---|---|---|---|",
+        "| what | measured | budget | detail | when |",
+        "|---|---|---|---|---|",
+        *rows.values(),
     ]
-    lines += [
-        f"| {r['name']} | {r['figure']} {r['unit']} | {r['budget']} | {r['detail']} |" for r in rows
-    ]
-    Path(__file__).with_name("RESULTS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _earlier() -> dict[str, str]:
+    """Return the rows that are there, by what they are about."""
+    if not RESULTS.exists():
+        return {}
+    lines = RESULTS.read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| what")]
+    return {line.split(" | ")[0].removeprefix("| "): line for line in rows}
 
 
 if __name__ == "__main__":

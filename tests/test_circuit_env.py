@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -24,8 +26,9 @@ from pytest_a2perf.domains.circuit.formats.plc import read_placement, write_plac
 from pytest_a2perf.domains.circuit.formats.protobuf import write_netlist
 from pytest_a2perf.domains.circuit.generate import generate_netlist, toy_macros
 from pytest_a2perf.domains.circuit.netlist import Kind, Node, build_netlist
-from pytest_a2perf.errors import AgentError
+from pytest_a2perf.errors import AgentError, InfraError
 
+KERNELS = "pytest_a2perf.domains.circuit.kernels"
 TOY = "a2perf/CircuitTraining-ToyMacro-v0"
 ARIANE = "a2perf/CircuitTraining-Ariane-v0"
 
@@ -329,6 +332,14 @@ def test_random_orders_follow_the_global_seed():
     env = CircuitEnv("ariane")
     areas = (env.placement.width * env.placement.height)[env.order]
     assert (np.diff(areas) <= 0).all()
+
+
+def test_without_numba_the_message_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith(KERNELS)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(InfraError, match=r"pip install 'pytest-a2perf\[circuit\]'"):
+        CircuitEnv("toy")
 
 
 def test_users_may_price_placements_themselves():
