@@ -26,7 +26,7 @@ def load_circuit(netlist: str | Path, init_placement: str | Path = "") -> Placem
     """Load a circuit.
 
     Args:
-        netlist: a name of `SHIPPED`, or the path of a netlist.
+        netlist: a name of `SHIPPED`, or the path of a netlist, relative to the working directory.
         init_placement: path of a ``.plc`` file. Without one the canvas is that of the netlist's
             file, or one that the blocks fill by 60 %, and the grid is searched, see `choose_grid`.
 
@@ -57,7 +57,8 @@ def load_circuit(netlist: str | Path, init_placement: str | Path = "") -> Placem
     if init_placement:
         # A header without a congestion grid means that nets are routed on the placement's.
         canvas = replace(canvas, congestion_columns=0, congestion_rows=0)
-        return read_placement(Path(init_placement), found, canvas=canvas)
-    placement = initial_placement(found, choose_grid(found, canvas))
+        placement = read_placement(Path(init_placement), found, canvas=canvas)
+    else:
+        placement = initial_placement(found, choose_grid(found, canvas))
     placement.fixed[fixed] = True
     return placement
