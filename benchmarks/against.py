@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import Event, Process
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from pytest_a2perf.runs.baseline import seed_values
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import read_records
 
-ROUNDS, FOUND_ROUNDS = 10, 5
+ROUNDS, FOUND_ROUNDS = 20, 6
 SEEDS = 120
 DECISIONS = 5
 SECONDS = 0.002
@@ -80,10 +80,13 @@ def run(folder: Path, number: int, *arguments: str) -> Path:
     """Run the agent in the folder; return the run's folder."""
     name = f".a2perf/{number}"
     command = [sys.executable, "-m", "pytest", "-qq", "--a2perf", "--a2perf-dir", name]
+    # Without byte code on disk every process would compile every plugin again.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         [*command, "-p", "no:cacheprovider", *arguments],
         cwd=folder,
         capture_output=True,
+        env=environment,
         check=False,
     )
     if done.returncode not in (0, 1):  # 1: the gate has failed, or is undecided
@@ -98,6 +101,11 @@ def values(records: Sequence[Record]) -> Values:
     return {name: seed_values(resolve(name), records) for name in METRICS}
 
 
+def processes(records: Sequence[Record]) -> dict[int, str]:
+    """Return the pair of processes that ran each seed."""
+    return {record.seed: record.context["process"] for record in records}
+
+
 class Alarms:
     """Counts, by metric, how often a comparison raises an alarm."""
 
@@ -106,14 +114,14 @@ class Alarms:
         self.found: dict[tuple[str, float], int] = defaultdict(int)
         self.ratios: dict[str, list[float]] = defaultdict(list)
 
-    def count(self, new: Values, base: Values, *, paired: bool) -> None:
+    def count(self, new: Values, base: Values, pairs: Mapping[int, str] | None) -> None:
         """Compare as a gate does; without pairs, as if seeds had nothing in common."""
         self.runs += 1
         for name in METRICS:
             for tolerance in (0.0, TOLERANCE):
                 how: Any = {"worse": "higher", "tolerance": tolerance, "alpha": ALPHA}
-                if paired:
-                    change = compare_ratios(base[name], new[name], **how)
+                if pairs is not None:
+                    change = compare_ratios(base[name], new[name], pairs, **how)
                 else:
                     old = {-1 - seed: value for seed, value in base[name].items()}
                     change = compare(old, new[name], relative=True, **how)
@@ -137,12 +145,13 @@ def measure(folder: Path, fast: str, slow: str) -> dict[str, Alarms]:
                 continue
             (folder / "agent.py").write_text(agent, encoding="utf-8")
             result = run(folder, number, "--a2perf-against", "HEAD")
+            records = [*read_records(result)]
             base = values(read_base(result))
-            alarms[f"pair {name}"].count(values([*read_records(result)]), base, paired=True)
+            alarms[f"pair {name}"].count(values(records), base, processes(records))
             single = values([*read_records(run(folder, number + 1))])
             number += 2
             if before is not None:
-                alarms[f"apart {name}"].count(single, before, paired=False)
+                alarms[f"apart {name}"].count(single, before, None)
             if name == "same":
                 before = single
     return alarms

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,20 +114,51 @@ def test_each_version_runs_its_own_code(repository, workers):
     for head, base in both.values():
         assert head.context["version"] == "head"
         assert base.context["version"] == "base"
+        assert head.context["process"] == base.context["process"]
         assert head.worker == base.worker
         assert "memory.children_peak" not in head.quantities  # the companion is not the trial's
+    assert len({head.context["process"] for head, _ in both.values()}) == 6
     assert_clean(repository)
 
 
-def test_versions_take_turns_and_never_overlap(repository):
+def test_versions_never_overlap(repository):
     run(repository).assert_outcomes(passed=7)
-    order = []
     for head, base in pairs(repository).values():
-        first, second = sorted([("A", head), ("B", base)], key=lambda side: span(side[1]))
+        first, second = sorted([("head", head), ("base", base)], key=lambda side: span(side[1]))
         assert span(first[1])[1] <= span(second[1])[0] + 0.002  # times are in whole milliseconds
-        order.append(first[0] + second[0])
-        assert base.context["order"] == ("head first" if first[0] == "A" else "base first")
-    assert order == ["AB", "BA"] * 3
+        assert head.context["order"] == base.context["order"] == f"{first[0]} first"
+
+
+def test_trials_are_dealt_out_to_ten_pairs_of_processes(repository):
+    test = repository.path / "test_policy.py"
+    timed = '"time.wall": {"regression": "5 %"}, "reported'
+    test.write_text(
+        test.read_text()
+        .replace("seeds=6", "seeds=20")
+        .replace("0.05", "0.005")
+        .replace('"reported', timed)
+        + "\n@pytest.mark.a2perf(seeds=4)\ndef test_few(trial):\n    trial.report('value', 1)\n"
+        + "\ndef test_ordinary():\n    pass\n"
+    )
+    git(repository.path, "commit", "-qam", "times")
+    write_policy(repository.path, "import time; time.sleep(0.05); return 10 + seed")
+    result = run(repository, "-v")
+    result.assert_outcomes(passed=26, failed=1)
+    result.stdout.fnmatch_lines(["*% worse * over 20 paired seeds in 10 pairs of processes (p *"])
+    records = [*read_records(run_folder(repository))]
+    ran = [(record.scenario.rpartition("_")[2], record.seed) for record in records]
+    dealt = [[("policy", 2 * turn), ("policy", 2 * turn + 1), ("few", turn)] for turn in range(10)]
+    assert ran == [
+        trial for turn in dealt for trial in turn if trial[0] == "policy" or trial[1] < 4
+    ]
+    processes = list(dict.fromkeys(record.context["process"] for record in records))
+    assert len(processes) == 10
+    for turn, process in enumerate(processes):
+        inside = [record for record in records if record.context["process"] == process]
+        assert [record.seed for record in inside[:2]] == [2 * turn, 2 * turn + 1]
+        assert {record.context["order"] for record in inside[:2]} == {"head first", "base first"}
+    lines = result.stdout.str()
+    assert lines.index("test_policy[19]") < lines.index("::test_ordinary")
 
 
 def test_an_unchanged_tree_is_equal(repository):
@@ -363,11 +395,28 @@ def test_a_resumed_run_keeps_its_pairs(repository):
 
 
 def test_merged_shards_keep_their_pairs(repository):
-    write_policy(repository.path, "return 8 + seed")
+    test = repository.path / "test_policy.py"
+    timed = '"time.wall": {"regression": "5 %"}, "reported'
+    test.write_text(test.read_text().replace('"reported', timed))
+    write_policy(repository.path, "import time; time.sleep(0.2); return 8 + seed")
     for index in (1, 2):
         run(repository, "--a2perf-shard", f"{index}/2", "--a2perf-dir", f".a2perf/part{index}")
-    result = repository.run(sys.executable, "-m", "pytest_a2perf", "merge", ".a2perf")
-    result.stdout.fnmatch_lines(["*% worse * over 6 paired seeds*"])
+    merge = (sys.executable, "-m", "pytest_a2perf", "merge")
+    result = repository.run(*merge, ".a2perf")
+    result.stdout.fnmatch_lines(
+        [
+            "*% worse * over 6 paired seeds in 6 pairs of processes (p *",
+            "*% worse * over 6 paired seeds (p *",
+        ]
+    )
+    for records in (repository.path / ".a2perf").glob("part*/runs/*/*.jsonl"):
+        text = re.sub(r',"process":"[^"]*"', "", records.read_text())
+        assert '"process"' not in text
+        records.write_text(text)
+    result = repository.run(*merge, ".a2perf/part1", ".a2perf/part2")
+    result.stdout.fnmatch_lines(
+        ["*over 6 paired seeds in 1 pair of processes, which cannot decide it: run the trials anew"]
+    )
 
 
 def test_an_editable_install_does_not_lead_back(tmp_path, monkeypatch):

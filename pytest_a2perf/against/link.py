@@ -51,6 +51,16 @@ class Companion:
         self._deaths = 0
         self._reason = ""
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is not started any more."""
+        return self._deaths >= self._most
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not died since, as far as known."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start it if it does not run; it gets ready meanwhile.
 
@@ -59,7 +69,7 @@ class Companion:
         """
         if self._process is not None:
             return
-        if self._deaths >= self._most:
+        if self.is_lost:
             raise A2PerfError(self._reason)
         self._log.parent.mkdir(parents=True, exist_ok=True)
         ours, theirs = socket.socketpair()
@@ -117,12 +127,16 @@ class Companion:
         self._deaths = 0
         return answer
 
+    def hang_up(self) -> None:
+        """Tell it to tear down its fixtures and end; `close` it then."""
+        if self._link is not None:
+            self._link.close()
+
     def close(self) -> None:
         """Let it tear down its fixtures and end; kill it if it does not."""
         if self._process is None:
             return
-        assert self._link is not None
-        self._link.close()
+        self.hang_up()
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self._is_ready:
                 self._process.wait(_GRACE)
@@ -182,8 +196,7 @@ class Companion:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
-        if self._link is not None:
-            self._link.close()
+        self.hang_up()
 
     def _last_words(self) -> str:
         """Quote what looks like the reason in what it printed since it was started."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import math
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -16,6 +19,7 @@ from pytest_a2perf.against.link import Companion
 from pytest_a2perf.against.reports import from_text
 from pytest_a2perf.against.setup import AGAINST, setup_of
 from pytest_a2perf.errors import A2PerfError
+from pytest_a2perf.gates.paired_ratio import trials_per_process
 from pytest_a2perf.keys import PLANNED
 from pytest_a2perf.trials.isolation import GRACE, Death
 from pytest_a2perf.worker import RECORD
@@ -44,10 +48,17 @@ def register_pairs(config: pytest.Config) -> None:
 class Pairs:
     """Runs each trial in both versions, one directly after the other, never at the same time.
 
-    In the trials of a scenario the order alternates: ours, theirs, theirs, ours, and so on, so
-    that a drift of the machine hits both alike. Both versions run in companions that are started
-    in the same way. This process would be no fair match for one: what it has loaded besides shows
-    in its memory, and by some percent in its speed.
+    Both versions run in companions that are started in the same way. This process would be no fair
+    match for one: what it has loaded besides shows in its memory, and by some percent in its speed.
+
+    Equal code in two processes differs in speed for as long as they live, so a pair of them is
+    replaced when it has run its share of a scenario's trials (`trials_per_process`). Where this
+    process chooses the order, each pair runs its share of all scenarios, so that a run restarts as
+    often as its largest scenario asks for.
+
+    Which version goes first is tossed for every second trial of a scenario, and turned round for
+    the next: a drift hits both alike, no rhythm of the machine can keep step, and what equal
+    versions gain in one pair of processes is as likely to be lost in the next, whatever the load.
 
     Args:
         config: pytest's.
@@ -59,9 +70,30 @@ class Pairs:
         self._tree = tree
         self._head: Companion | None = None
         self._base: Companion | None = None
+        self._shares: dict[str, int] = {}
         self._turns: Counter[str] = Counter()
+        self._session = uuid.uuid4().hex[:8]  # a merged run holds pairs of several
+        self._number = 0
         self._longest: dict[str, float] = {}
         self._alone: dict[str, str] = {}
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """After all selection: deal the trials out to pairs of processes."""
+        yield
+        planned = {item: item.stash[PLANNED].scenario_id for item in items if PLANNED in item.stash}
+        counts = Counter(planned.values())
+        self._shares = {name: trials_per_process(count) for name, count in counts.items()}
+        if hasattr(self._config, "workerinput"):
+            return
+        places: Counter[str] = Counter()
+        rounds: dict[pytest.Item, int] = {}
+        for item, name in planned.items():
+            rounds[item] = places[name] // self._shares[name]
+            places[name] += 1
+        items.sort(key=lambda item: rounds.get(item, math.inf))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -78,8 +110,7 @@ class Pairs:
         logs = Path(self._tree["folder"])
         self._head = Companion(setup_of(self._config, ours), logs / f"head-{name}.log", sys.maxsize)
         self._base = Companion(setup_of(self._config, self._tree), logs / f"base-{name}.log", 2)
-        for companion in (self._head, self._base):
-            _try_to(companion.start)
+        self._start()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(
@@ -92,6 +123,11 @@ class Pairs:
             return None
         if run is not None and run.decided(planned.scenario_id):
             return None
+        if self._is_used_up(planned.scenario_id):
+            self._close()
+            self._number += 1
+            self._turns.clear()
+            self._start()
         # Their start-up must not fall into anybody's time.
         _try_to(self._base.ready)
         try:
@@ -102,7 +138,7 @@ class Pairs:
         turn = self._turns[planned.scenario_id]
         self._turns[planned.scenario_id] += 1
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        if turn % 2 == 0:
+        if self._toss(planned.scenario_id, turn // 2) == (turn % 2 == 0):
             reports = self._ours(item, "head first")
             answer = self._theirs(item, "head first")
         else:
@@ -127,9 +163,38 @@ class Pairs:
 
     def pytest_unconfigure(self) -> None:
         """End the companions."""
-        for companion in (self._head, self._base):
-            if companion is not None:
-                companion.close()
+        self._close()
+
+    @property
+    def _process(self) -> str:
+        """Name of the present pair of processes, unlike that of any other."""
+        return f"{self._session}-{self._number}"
+
+    def _toss(self, *what: object) -> bool:
+        """Toss a coin, the same for the same question."""
+        text = f"{self._process} {what}"
+        return hashlib.sha256(text.encode()).digest()[0] % 2 == 0
+
+    def _companions(self) -> list[Companion]:
+        return [companion for companion in (self._head, self._base) if companion is not None]
+
+    def _is_used_up(self, scenario_id: str) -> bool:
+        """Whether a trial has to run in new processes."""
+        both = self._companions()
+        if any(companion.is_lost for companion in both):
+            return False  # there will be no more pairs
+        crashed = not all(companion.is_running for companion in both)
+        return crashed or self._turns[scenario_id] >= self._shares.get(scenario_id, 1)
+
+    def _start(self) -> None:
+        for companion in self._companions()[:: 1 if self._toss("start") else -1]:
+            _try_to(companion.start)
+
+    def _close(self) -> None:
+        for companion in self._companions():
+            companion.hang_up()
+        for companion in self._companions():
+            companion.close()
 
     def _ours(self, item: pytest.Item, order: str) -> list[pytest.TestReport]:
         """Have our version run an item; return its reports, whatever happens."""
@@ -149,7 +214,9 @@ class Pairs:
             line = getattr(report, RECORD, None)
             if line is not None:
                 record = json.loads(line)
-                record.setdefault("context", {}).update(version="head", order=order)
+                record.setdefault("context", {}).update(
+                    version="head", order=order, process=self._process
+                )
                 setattr(report, RECORD, json.dumps(record, separators=(",", ":")) + "\n")
         return reports
 
@@ -170,7 +237,7 @@ class Pairs:
         self._took(item, record.get("duration", 0.0))
         answer["differs"] = record.get("digest") != planned.digest
         record |= {"nodeid": item.nodeid, "scenario": planned.scenario_id}
-        record.setdefault("context", {}).update(version="base", order=order)
+        record.setdefault("context", {}).update(version="base", order=order, process=self._process)
         return answer | {"record": record}
 
     def _limit(self, item: pytest.Item) -> float:

@@ -41,6 +41,8 @@ class Change:
         p_worse: of the hypothesis that the change is within the tolerance.
         p_within: of the hypothesis that it is beyond.
         seeds_needed: about how many seeds would decide; None if unknown.
+        processes: of trials that ran side by side: how many pairs of processes ran them, whose
+            values were tested; None where seeds were.
     """
 
     value: float
@@ -53,6 +55,7 @@ class Change:
     p_worse: float
     p_within: float
     seeds_needed: int | None
+    processes: int | None = None
 
 
 class Comparison:

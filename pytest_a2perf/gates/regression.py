@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from pytest_a2perf.errors import UnsupportedSampleError
 from pytest_a2perf.gates.condition import GateSpec, Tolerance
-from pytest_a2perf.gates.paired_ratio import compare_ratios
+from pytest_a2perf.gates.paired_ratio import compare_by_process, compare_ratios
 from pytest_a2perf.gates.permutation import Change, compare, holm
 from pytest_a2perf.gates.verdict import Verdict, VerdictName, judge, spec_of, withheld
 from pytest_a2perf.metrics.base import Definition, Estimate, Metric, Request
@@ -23,6 +23,8 @@ __all__ = ["Reference", "is_regression", "judge_regressions"]
 
 _OF_THE_MACHINE = ("s", "J", "W", "1/s", "Hz", "g")
 """Units of what another machine would change."""
+_OF_THE_PROCESS = (*_OF_THE_MACHINE, "B")
+"""Units of what the same code does not do alike in two processes."""
 _ORDER = ("fail", "undecided", "new", "skip", "pass")
 
 
@@ -131,9 +133,15 @@ def _case(plan: PlannedGate, records: Sequence[Record], reference: Reference) ->
         worse = "lower"
     amount, relative, alpha = tolerance.amount, tolerance.relative, reference.alpha
     change = None
-    if reference.side_by_side and relative and estimate.unit in _OF_THE_MACHINE:
-        change = compare_ratios(old, new, worse=worse, tolerance=amount, alpha=alpha)
-    if change is None:
+    if reference.side_by_side and estimate.unit in _OF_THE_PROCESS:
+        processes = {record.seed: record.context.get("process", "") for record in records}
+        if relative and estimate.unit in _OF_THE_MACHINE:
+            change = compare_ratios(old, new, processes, worse=worse, tolerance=amount, alpha=alpha)
+        if change is None:
+            change = compare_by_process(
+                old, new, processes, worse=worse, tolerance=amount, relative=relative, alpha=alpha
+            )
+    else:
         change = compare(old, new, worse=worse, tolerance=amount, relative=relative, alpha=alpha)
     if change is None:
         reason = "too few seeds to compare, or a baseline of zero: give the tolerance as an amount"
@@ -144,6 +152,7 @@ def _case(plan: PlannedGate, records: Sequence[Record], reference: Reference) ->
         "value": math.fsum(old.values()) / len(old),
         "n": len(old),
         "paired": change.paired,
+        "processes": change.processes,
         "change": change.value,
         "change_low": change.low if math.isfinite(change.low) else None,
         "change_high": change.high if math.isfinite(change.high) else None,
@@ -178,6 +187,8 @@ def _decide(case: _Case, adjusted: float, alpha: float) -> Verdict:
     text = case.spec.text(case.estimate.unit)
     described = case.baseline | {"p": change.p_worse, "p_holm": adjusted}
     seeds = f"{change.n} {'paired ' if change.paired else ''}seed{'' if change.n == 1 else 's'}"
+    if change.processes:
+        seeds += f" in {change.processes} pair{'' if change.processes == 1 else 's'} of processes"
     what = f"{_amount(case)} than {case.baseline['name']!r} over {seeds}"
     if adjusted <= alpha:
         return Verdict("fail", f"{what} (p {adjusted:.2g})", text, case.estimate, None, described)
@@ -187,6 +198,9 @@ def _decide(case: _Case, adjusted: float, alpha: float) -> Verdict:
     if change.p_within <= alpha:
         return Verdict("pass", what, text, case.estimate, None, described)
     needed = change.seeds_needed
+    if change.processes == 1 and change.n > 1:
+        reason = f"{what}, which cannot decide it: run the trials anew"
+        return Verdict("undecided", reason, text, case.estimate, None, described)
     more = f"about {needed} seeds would decide it" if needed else "more seeds may not decide it"
     return Verdict("undecided", f"{what}; {more}", text, case.estimate, needed, described)
 
