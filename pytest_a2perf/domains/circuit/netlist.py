@@ -49,6 +49,7 @@ class Kind(enum.IntEnum):
     PIN = 4
 
 
+_SMALL = 8
 _BLOCKS = (Kind.HARD_MACRO, Kind.SOFT_MACRO, Kind.STDCELL)
 
 
@@ -158,6 +159,26 @@ class Netlist:
         """Offset of each node from its parent's centre, in orientation N; shape (n,)."""
         pins = self.kinds == Kind.PIN
         return np.where(pins, self.x, 0.0), np.where(pins, self.y, 0.0)
+
+    @functools.cached_property
+    def small_nets(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Nets of up to `_SMALL` nodes by their size: the nets, and their nodes (size, nets)."""
+        sizes = np.diff(self.net_starts)
+        found = []
+        for size in range(1, _SMALL + 1):
+            nets = np.flatnonzero(sizes == size)
+            if len(nets):
+                at = self.net_starts[nets] + np.arange(size)[:, None]
+                found.append((nets, self.net_nodes[at]))
+        return found
+
+    @functools.cached_property
+    def large_nets(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The other nets, where each one's nodes begin, and the nodes."""
+        sizes = np.diff(self.net_starts)
+        nets = np.flatnonzero(sizes > _SMALL)
+        starts = np.concatenate([[0], np.cumsum(sizes[nets])])[:-1].astype(np.int64)
+        return nets, starts, self.net_nodes[np.repeat(sizes > _SMALL, sizes)]
 
     @functools.cached_property
     def connections(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_a2perf.agents.imports import importable
-from pytest_a2perf.errors import InfraError
+from pytest_a2perf.errors import A2PerfError, InfraError
 from pytest_a2perf.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def make_env(task: str, options: GymOptions, root: Path) -> Any:
         raise InfraError(f"environment {task!r} needs a package: {problem}{extra}") from problem
     except (error.Error, ModuleNotFoundError, Warning) as problem:  # strict filters raise warnings
         raise InfraError(f"environment {task!r}: {plain(problem)}") from problem
+    except A2PerfError as problem:  # one of ours, which says enough
+        raise InfraError(f"environment {task!r}: {problem}") from None
     except Exception as problem:
         raise InfraError(
             f"environment {task!r} could not be made: {type(problem).__name__}: {problem}"
