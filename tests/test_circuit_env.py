@@ -364,6 +364,7 @@ def test_the_picture_shows_macros_nets_and_congestion():
 
 
 class TestAgents:
+    @pytest.mark.slow
     def test_each_is_better_than_the_next(self):
         env = CircuitEnv("ariane")
         random = np.mean([play(env, RandomLegalAgent(env), seed)[0] for seed in range(3)])

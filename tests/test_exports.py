@@ -140,6 +140,7 @@ def github_action_benchmark(data):
     ]
 
 
+@pytest.mark.slow
 def test_pytest_benchmark_compares_two_runs(project, write):
     write(SUITE)
     project.makepyfile("""
@@ -384,6 +385,7 @@ def test_a_summary_that_cannot_be_written_is_a_problem(project, write, actions, 
     result.stdout.fnmatch_lines(["::error title=a2perf::GITHUB_STEP_SUMMARY: /dev/full*"])
 
 
+@pytest.mark.slow
 def test_merge_exports_too(project, write, actions):
     write(SUITE)
     for index in (1, 2):
@@ -468,6 +470,7 @@ def test_where_a_gate_stands(tmp_path, monkeypatch):
 # -- MLflow --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["file", "sqlite"])
 def test_a_run_in_mlflow_for_each_scenario(project, write, run_json, monkeypatch, store):
     pytest.importorskip("mlflow")

@@ -123,6 +123,7 @@ def run_on_a_terminal(path, *arguments):
     return written.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["-n", "2"]])
 @pytest.mark.parametrize("isolate", ["true", "false"])
 def test_long_trials_show_progress_on_a_terminal(project, write, arguments, isolate):
