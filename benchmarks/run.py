@@ -22,6 +22,7 @@ SCRIPTS = (
     "sequential",
     "workers",
     "circuit",
+    "quadruped",
     "against",
 )
 PACKAGES = ("pytest", "pytest-xdist", "pytest-benchmark", "gymnasium", "numpy", "numba")

@@ -1,4 +1,4 @@
-"""Agents that come along: for classic control, for MuJoCo's Ant, for floorplanning."""
+"""Agents that come along: for classic control, for MuJoCo's Ant, for floorplanning, for walking."""
 
 from __future__ import annotations
 
@@ -171,6 +171,17 @@ def _circuit(name: str, *options: str) -> AgentFactory:
     return _shipped(make, *options)
 
 
+def _quadruped(name: str, *options: str) -> AgentFactory:
+    """Return a factory of an agent of the domain ``quadruped``, imported when it is made."""
+
+    def make(context: AgentContext, settings: dict[str, Any]) -> Any:
+        from pytest_a2perf.domains.quadruped import agents
+
+        return getattr(agents, name)(context.env, **settings)
+
+    return _shipped(make, *options)
+
+
 BUILTIN: Mapping[str, AgentFactory] = {
     "random": _shipped(lambda context, _: RandomAgent(context.env)),
     "cartpole-balance": _policy(cartpole_balance),
@@ -185,6 +196,9 @@ BUILTIN: Mapping[str, AgentFactory] = {
     "circuit-by-area": _circuit("ByAreaAgent"),
     "circuit-greedy": _circuit("GreedyAgent", "clusters_every"),
     "circuit-random": _circuit("RandomLegalAgent"),
+    "quadruped-feedback": _quadruped("FeedbackAgent", "lead", "load", "capture", "steer", "damp"),
+    "quadruped-idle": _quadruped("IdleAgent"),
+    "quadruped-open-loop": _quadruped("OpenLoopAgent", "lead", "load"),
     "ant-gait": _shipped(lambda _, options: AntGait(**options), "frequency", "stride", "lift"),
 }
 """Name -> factory of the shipped agents."""

@@ -17,6 +17,7 @@ GROUP = "pytest_a2perf.domains"
 _BUILTIN = {
     "circuit": "pytest_a2perf.domains.circuit.domain:CircuitDomain",
     "gym": "pytest_a2perf.domains.gym.domain:GymDomain",
+    "quadruped": "pytest_a2perf.domains.quadruped.domain:QuadrupedDomain",
 }
 _domains: dict[str, Domain] = {}
 

@@ -1,0 +1,1 @@
+"""Domain ``quadruped``: a legged robot imitates the gaits of a dog."""
