@@ -13,6 +13,7 @@ import time
 from datetime import datetime
 
 import pytest
+from ctrl_c import PYTEST
 
 from pytest_a2perf.against.baseline import read_base
 from pytest_a2perf.against.relocation import RelocatingFinder, Relocation
@@ -341,10 +342,8 @@ def test_ctrl_c_leaves_nothing_behind(repository, workers):
     write_policy(repository.path, "import time; time.sleep(100)")
     git(repository.path, "commit", "-qam", "slow")
     options = ["--a2perf", "--a2perf-against=HEAD", "-p", "no:cacheprovider", *workers]
-    # Workers of xdist, which may run this test, ignore SIGINT and pass that on to their children.
-    code = "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(pytest.main(sys.argv[1:]))"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *options],
+        [sys.executable, "-c", PYTEST, *options],
         stdout=subprocess.PIPE,
         start_new_session=True,
         text=True,

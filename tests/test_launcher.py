@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ctrl_c import PYTEST
 
 SUITE = """
     [[scenario]]
@@ -82,9 +83,8 @@ def test_a_worker_that_dies_is_replaced_and_its_command_ends(project, write, rec
 def test_ctrl_c_ends_the_commands(project, write):
     write(SUITE.replace("CartPole-v1", "Acrobot-v1").replace("agents:Right", "random"))
     mark = wrapper(project)
-    code = "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(pytest.main(sys.argv[1:]))"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "--a2perf", "-n2", f"--a2perf-launcher={mark}"],
+        [sys.executable, "-c", PYTEST, "--a2perf", "-n2", f"--a2perf-launcher={mark}"],
         cwd=project.path, start_new_session=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     end = time.monotonic() + 30

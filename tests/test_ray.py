@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from ctrl_c import PYTEST
 from test_launcher import SUITE, running
 
 pytestmark = pytest.mark.slow
@@ -101,9 +102,8 @@ def test_ctrl_c_leaves_no_actors(project, write, in_cluster, second_node):
         def test_slow(trial):
             time.sleep(5)
     """)
-    code = "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(pytest.main(sys.argv[1:]))"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "--a2perf", "-n2", "--a2perf-cluster=ray"],
+        [sys.executable, "-c", PYTEST, "--a2perf", "-n2", "--a2perf-cluster=ray"],
         cwd=project.path, start_new_session=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     end = time.monotonic() + 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -160,23 +161,11 @@ def _shipped(make: Callable[[AgentContext, dict[str, Any]], Any], *options: str)
     return factory
 
 
-def _circuit(name: str, *options: str) -> AgentFactory:
-    """Return a factory of an agent of the domain ``circuit``, imported when it is made."""
+def _of_domain(domain: str, name: str, *options: str) -> AgentFactory:
+    """Return a factory of an agent of a domain of ours, imported when it is made."""
 
     def make(context: AgentContext, settings: dict[str, Any]) -> Any:
-        from pytest_a2perf.domains.circuit import agents
-
-        return getattr(agents, name)(context.env, **settings)
-
-    return _shipped(make, *options)
-
-
-def _quadruped(name: str, *options: str) -> AgentFactory:
-    """Return a factory of an agent of the domain ``quadruped``, imported when it is made."""
-
-    def make(context: AgentContext, settings: dict[str, Any]) -> Any:
-        from pytest_a2perf.domains.quadruped import agents
-
+        agents = importlib.import_module(f"pytest_a2perf.domains.{domain}.agents")
         return getattr(agents, name)(context.env, **settings)
 
     return _shipped(make, *options)
@@ -192,13 +181,15 @@ BUILTIN: Mapping[str, AgentFactory] = {
     "pendulum-limp": _policy(pendulum_limp),
     "acrobot-energy": _policy(acrobot_energy),
     "acrobot-idle": _policy(acrobot_idle),
-    "circuit-annealing": _circuit("AnnealingAgent", "rounds", "steps"),
-    "circuit-by-area": _circuit("ByAreaAgent"),
-    "circuit-greedy": _circuit("GreedyAgent", "clusters_every"),
-    "circuit-random": _circuit("RandomLegalAgent"),
-    "quadruped-feedback": _quadruped("FeedbackAgent", "lead", "load", "capture", "steer", "damp"),
-    "quadruped-idle": _quadruped("IdleAgent"),
-    "quadruped-open-loop": _quadruped("OpenLoopAgent", "lead", "load"),
+    "circuit-annealing": _of_domain("circuit", "AnnealingAgent", "rounds", "steps"),
+    "circuit-by-area": _of_domain("circuit", "ByAreaAgent"),
+    "circuit-greedy": _of_domain("circuit", "GreedyAgent", "clusters_every"),
+    "circuit-random": _of_domain("circuit", "RandomLegalAgent"),
+    "quadruped-feedback": _of_domain(
+        "quadruped", "FeedbackAgent", "lead", "load", "capture", "steer", "damp"
+    ),
+    "quadruped-idle": _of_domain("quadruped", "IdleAgent"),
+    "quadruped-open-loop": _of_domain("quadruped", "OpenLoopAgent", "lead", "load"),
     "ant-gait": _shipped(lambda _, options: AntGait(**options), "frequency", "stride", "lift"),
 }
 """Name -> factory of the shipped agents."""

@@ -31,6 +31,13 @@ def _circuit(env: Any) -> CircuitEnv:
     return inner
 
 
+def _next(env: CircuitEnv) -> tuple[int, NDArray[np.bool_]]:
+    """Return the macro that is placed next, and where it may be."""
+    assert env.current is not None
+    assert env.mask is not None
+    return env.current, env.mask
+
+
 class RandomLegalAgent:
     """Places each macro on any cell that the mask allows."""
 
@@ -76,9 +83,7 @@ class GreedyAgent:
         from pytest_a2perf.domains.circuit.incremental import Evaluator
 
         env = self._env
-        node, mask = env.current, env.mask
-        assert node is not None
-        assert mask is not None
+        node, mask = _next(env)
         if self._evaluator is None or self._placed % self._every == 0:
             placement = (
                 env.placement.copy() if self._evaluator is None else self._evaluator.placement
@@ -113,9 +118,7 @@ class ByAreaAgent:
         """Return the cell nearest to the edge, then to what the macro is connected with."""
         del observation
         env = self._env
-        node, mask = env.current, env.mask
-        assert node is not None
-        assert mask is not None
+        node, mask = _next(env)
         cell = _along_the_edge(env.placement, node, mask, self._neighbours[node])
         return env.observer.action_of(cell)
 
@@ -148,8 +151,7 @@ class AnnealingAgent:
             AgentError: a macro had no place left where annealing would begin.
         """
         del observation
-        node = self._env.current
-        assert node is not None
+        node, _ = _next(self._env)
         if not self._plan:
             self._plan = self._anneal()
         return self._plan[node]

@@ -52,7 +52,7 @@ def anneal(
         left = 1 - number / rounds
         trial = current.copy()
         evaluator = Evaluator(trial)
-        _, x, y = anneal_macros(
+        x, y = anneal_macros(
             evaluator.fixed,
             evaluator.moving,
             movable,

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from pytest_a2perf.domains.circuit.costs import Costs, proxy_costs
+from pytest_a2perf.domains.circuit.costs import proxy_costs
 from pytest_a2perf.domains.circuit.errors import CircuitError, IllegalActionError
 from pytest_a2perf.domains.circuit.force_directed import INITIAL, place_clusters
 from pytest_a2perf.domains.circuit.loading import load_circuit
@@ -146,10 +146,7 @@ class CircuitEnv(gymnasium.Env[Observation, np.int64]):
         self.observer.reset()
         self._obstacles.clear()
         width, height = self.placement.sizes()
-        hard = self.placement.netlist.hard
-        for node in hard[self.placement.placed[hard]].tolist():
-            x, y = float(self.placement.x[node]), float(self.placement.y[node])
-            self._obstacles.add(x, y, float(width[node]), float(height[node]))
+        self._obstacles.add_placed(self.placement)
         self._width, self._height = width.tolist(), height.tolist()
         self._step, self._over = 0, False
         self.mask = self._next_mask()
@@ -184,10 +181,6 @@ class CircuitEnv(gymnasium.Env[Observation, np.int64]):
             return self._end(INFEASIBLE, self._info(is_success=False, infeasible=True))
         observation = self.observer.observe(self.order[self._step], self.mask)
         return observation, 0.0, False, False, self._info()
-
-    def costs(self) -> Costs:
-        """Return the costs of the placement as it is, in the middle of an episode as well."""
-        return proxy_costs(self.placement)
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return a picture of macros, nets and congestion, shape (600, 800, 3)."""

@@ -44,6 +44,14 @@ class Obstacles:
             x - width / 2, x + width / 2, y - height / 2, y + height / 2, self._canvas.spacing
         )
 
+    def add_placed(self, placement: Placement) -> None:
+        """Add the hard macros that are placed."""
+        hard = placement.netlist.hard
+        width, height = placement.sizes()
+        for node in hard[placement.placed[hard]].tolist():
+            x, y = float(placement.x[node]), float(placement.y[node])
+            self.add(x, y, float(width[node]), float(height[node]))
+
     def clear(self) -> None:
         """Remove all macros; blockages stay."""
         self._count = self._blockages
@@ -92,10 +100,7 @@ def placement_mask(placement: Placement, node: int) -> NDArray[np.bool_]:
     by more than the threshold, and no blockage. If it is placed itself, that counts as well, as in
     Circuit Training: unplace it first.
     """
-    hard = placement.netlist.hard
-    placed = hard[placement.placed[hard]]
-    obstacles = Obstacles(placement.canvas, len(placed))
+    obstacles = Obstacles(placement.canvas, len(placement.netlist.hard))
+    obstacles.add_placed(placement)
     width, height = placement.sizes()
-    for other in placed.tolist():
-        obstacles.add(placement.x[other], placement.y[other], width[other], height[other])
     return obstacles.mask(float(width[node]), float(height[node]))

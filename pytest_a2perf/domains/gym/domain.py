@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pytest_a2perf.domains.gym.options import GymOptions
@@ -44,10 +44,13 @@ class GymDomain:
 
         del environment, rollout, vector, warmup
 
-    def watch(self, env: Any, trial: Trial) -> Any:
-        """Wrap an environment to report more of its episodes; others derive from this domain."""
+    def watch(self, trial: Trial) -> Callable[[dict[str, Any], bool], None] | None:
+        """Return what is told of each step, to report more; for domains that derive from this one.
+
+        It gets the step's info, and whether the episode is over. Asked for once for each task.
+        """
         del trial
-        return env
+        return None
 
     def run(self, trial: Trial) -> None:
         """Run the trial's episodes, in each of its tasks.
@@ -57,13 +60,13 @@ class GymDomain:
             InfraError: see `roll_out` and `make_env`.
             AgentFailure: episodes were not solved.
         """
-        from pytest_a2perf.domains.gym.environment import closing_env, make_env
+        from pytest_a2perf.domains.gym.environment import closing_env, make_env, watched
 
         scenario = trial.scenario
         options = GymOptions.model_validate(scenario.options)
         several = scenario.phase == "generalization"
         for task in (scenario.task, *options.tasks):
-            env = self.watch(make_env(task, options, trial.root), trial)
+            env = watched(make_env(task, options, trial.root), self.watch(trial))
             with closing_env(env):
                 run_episodes(trial, env, scenario.agent, options, task=task if several else "")
         judged = [episode for episode in trial.record.episodes if episode.success is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from pytest_a2perf.suggest import did_you_mean
 if TYPE_CHECKING:
     from pytest_a2perf.domains.gym.options import GymOptions
 
-__all__ = ["closing_env", "make_env"]
+__all__ = ["closing_env", "make_env", "watched"]
 
 
 def make_env(task: str, options: GymOptions, root: Path) -> Any:
@@ -86,6 +86,28 @@ def _import_modules(modules: tuple[str, ...]) -> None:
             raise InfraError(
                 f"options.modules: importing {module!r} raised {type(problem).__name__}: {problem}"
             ) from problem
+
+
+def watched(env: Any, tell: Callable[[dict[str, Any], bool], None] | None) -> Any:
+    """Wrap a single environment; vectorised ones are not watched.
+
+    Args:
+        env: the environment.
+        tell: gets each step's info, and whether the episode is over; None: nobody is told.
+    """
+    if tell is None or hasattr(env, "num_envs"):
+        return env
+    import gymnasium
+
+    listener = tell
+
+    class Watched(gymnasium.Wrapper[Any, Any, Any, Any]):
+        def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+            result = self.env.step(action)
+            listener(result[4], result[2] or result[3])
+            return result
+
+    return Watched(env)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,27 +32,19 @@ class QuadrupedDomain(GymDomain):
 
         QuadrupedEnv()
 
-    def watch(self, env: Any, trial: Trial) -> Any:
-        """Wrap a single environment, so that its terms of the reward are reported."""
-        if hasattr(env, "num_envs"):
-            return env
-        import gymnasium
-
+    def watch(self, trial: Trial) -> Callable[[dict[str, Any], bool], None]:
+        """Report the terms of the reward at the end of each episode."""
         from pytest_a2perf.domains.quadruped.reward import WEIGHTS
 
         total = np.zeros(len(WEIGHTS))
         steps = 0
 
-        class Watched(gymnasium.Wrapper[Any, Any, Any, Any]):
-            def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-                nonlocal steps
-                result = self.env.step(action)
-                info = result[4]
-                total[:] += [info[term] for term in WEIGHTS]
-                steps += 1
-                if result[2] or result[3]:
-                    for term, mean in zip(WEIGHTS, (total / steps).tolist(), strict=True):
-                        trial.report(term, mean)
-                return result
+        def tell(info: dict[str, Any], over: bool) -> None:
+            nonlocal steps
+            total[:] += [info[term] for term in WEIGHTS]
+            steps += 1
+            if over:
+                for term, mean in zip(WEIGHTS, (total / steps).tolist(), strict=True):
+                    trial.report(term, mean)
 
-        return Watched(env)
+        return tell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_a2perf.domains.circuit.kernels import compiled
-from pytest_a2perf.domains.circuit.kernels.moves import costs_of, move
+from pytest_a2perf.domains.circuit.kernels.moves import move, proxy_of, size_of
 from pytest_a2perf.domains.circuit.kernels.state import Fixed, Floats, Ints, Moving
 
 __all__ = ["anneal_macros"]
@@ -22,7 +22,7 @@ def anneal_macros(
     weights: Floats,
     temperatures: Floats,
     seed: int,
-) -> tuple[float, Floats, Floats]:
+) -> tuple[Floats, Floats]:
     """Move macros between cells and swap them, by Metropolis's rule.
 
     Args:
@@ -37,11 +37,11 @@ def anneal_macros(
         seed: of what is drawn.
 
     Returns:
-        The lowest cost on the way, and coordinates of the macros at that time.
+        Coordinates of the macros when the cost was lowest.
     """
     np.random.seed(seed)
     count, steps = len(macros), len(temperatures)
-    cost = _proxy(fixed, moving, weights)
+    cost = proxy_of(fixed, moving, weights)
     best, best_x, best_y = cost, moving.x[macros], moving.y[macros]
     for step in range(steps):
         one = macros[np.random.randint(count)]
@@ -71,7 +71,7 @@ def anneal_macros(
         move(fixed, moving, one, x2, y2, moving.orientations[one])
         if other >= 0:
             move(fixed, moving, other, x1, y1, moving.orientations[other])
-        new = _proxy(fixed, moving, weights)
+        new = proxy_of(fixed, moving, weights)
         if new <= cost or np.random.random() < np.exp((cost - new) / temperatures[step]):
             cost = new
             if cost < best:
@@ -80,13 +80,7 @@ def anneal_macros(
         move(fixed, moving, one, x1, y1, moving.orientations[one])
         if other >= 0:
             move(fixed, moving, other, x2, y2, moving.orientations[other])
-    return best, best_x, best_y
-
-
-@compiled
-def _proxy(fixed: Fixed, moving: Moving, weights: Floats) -> float:
-    _, wirelength, density, congestion = costs_of(fixed, moving)
-    return float(weights[0] * wirelength + weights[1] * density + weights[2] * congestion)
+    return best_x, best_y
 
 
 @compiled
@@ -108,9 +102,7 @@ def _fits(
     node: int,
 ) -> bool:
     """Say whether a macro is inside the canvas and clear of everything else."""
-    width, height = fixed.width[node], fixed.height[node]
-    if moving.orientations[node] >= 4:
-        width, height = height, width
+    width, height = size_of(fixed, moving, node)
     x, y = moving.x[node], moving.y[node]
     left, right, low, high = x - width / 2, x + width / 2, y - height / 2, y + height / 2
     if left < -1e-8 or low < -1e-8 or right > canvas[0] + 1e-8 or high > canvas[1] + 1e-8:
@@ -126,9 +118,7 @@ def _fits(
     for other in macros:
         if other == node:
             continue
-        w, h = fixed.width[other], fixed.height[other]
-        if moving.orientations[other] >= 4:
-            w, h = h, w
+        w, h = size_of(fixed, moving, other)
         if (
             2 * abs(moving.x[other] - x) < width + w + 2 * room
             and 2 * abs(moving.y[other] - y) < height + h + 2 * room

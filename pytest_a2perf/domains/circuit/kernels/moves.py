@@ -10,7 +10,7 @@ import numpy as np
 from pytest_a2perf.domains.circuit.kernels import compiled
 from pytest_a2perf.domains.circuit.kernels.state import Fixed, Floats, Ints, Moving
 
-__all__ = ["add_all", "costs_of", "move", "proxies_at"]
+__all__ = ["add_all", "costs_of", "move", "proxies_at", "proxy_of", "size_of"]
 
 _TOUCH = 1e-5
 
@@ -66,6 +66,21 @@ def costs_of(fixed: Fixed, moving: Moving) -> tuple[float, float, float, float]:
 
 
 @compiled
+def proxy_of(fixed: Fixed, moving: Moving, weights: Floats) -> float:
+    """Return the proxy cost; ``weights`` are those of wirelength, density and congestion."""
+    _, wirelength, density, congestion = costs_of(fixed, moving)
+    return float(weights[0] * wirelength + weights[1] * density + weights[2] * congestion)
+
+
+@compiled
+def size_of(fixed: Fixed, moving: Moving, node: int) -> tuple[float, float]:
+    """Return a block's width and height as it lies."""
+    if moving.orientations[node] >= 4:
+        return fixed.height[node], fixed.width[node]
+    return fixed.width[node], fixed.height[node]
+
+
+@compiled
 def proxies_at(
     fixed: Fixed,
     moving: Moving,
@@ -90,8 +105,7 @@ def proxies_at(
     proxies = np.empty(len(x))
     for at in range(len(x)):
         move(fixed, moving, node, x[at], y[at], orientations[at])
-        _, wirelength, density, congestion = costs_of(fixed, moving)
-        proxies[at] = weights[0] * wirelength + weights[1] * density + weights[2] * congestion
+        proxies[at] = proxy_of(fixed, moving, weights)
     move(fixed, moving, node, before[0], before[1], before[2])
     return proxies
 
@@ -150,9 +164,7 @@ def _smooth_rows(
 @compiled
 def _add_block(fixed: Fixed, moving: Moving, node: int, sign: float) -> None:
     """Add what a block covers, and what a hard macro blocks."""
-    width, height = fixed.width[node], fixed.height[node]
-    if moving.orientations[node] >= 4:
-        width, height = height, width
+    width, height = size_of(fixed, moving, node)
     left, right = moving.x[node] - width / 2, moving.x[node] + width / 2
     low, high = moving.y[node] - height / 2, moving.y[node] + height / 2
     columns = _cells(left, right, fixed.cell_width, fixed.columns)

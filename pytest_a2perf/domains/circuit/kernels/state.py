@@ -7,20 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_a2perf.domains.circuit.costs import blocked_area
+from pytest_a2perf.domains.circuit.costs import Floats, Ints, blocked_area
 from pytest_a2perf.domains.circuit.netlist import FLIPS, Kind
 from pytest_a2perf.domains.circuit.placement import Placement
 
-__all__ = ["Fixed", "Moving", "fixed_of", "moving_of"]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+__all__ = ["Fixed", "Floats", "Ints", "Moving", "fixed_of", "moving_of"]
 
 
 class Fixed(NamedTuple):
     """What no move changes; n nodes, m nets."""
 
-    parents: Ints  # (n,): a pin's macro, else the node itself
     offset_x: Floats  # (n,): of pins, in orientation N
     offset_y: Floats
     flips: Floats  # (8, 2, 2)
@@ -81,7 +77,6 @@ def fixed_of(placement: Placement) -> Fixed:
     columns, rows = canvas.routing
     route_width, route_height = canvas.width / columns, canvas.height / rows
     return Fixed(
-        parents,
         *netlist.offsets,
         FLIPS,
         placement.width,
