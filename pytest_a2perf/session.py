@@ -37,6 +37,8 @@ from pytest_a2perf.scheduling.durations import FILE, read_durations, write_durat
 from pytest_a2perf.scheduling.manifest import Manifest
 from pytest_a2perf.scheduling.nodes import Nodes
 from pytest_a2perf.settings import Config
+from pytest_a2perf.training.log import logged
+from pytest_a2perf.trials.fixtures import trial_folder
 from pytest_a2perf.trials.noise import is_tainted
 from pytest_a2perf.trials.plan import PlannedGate
 from pytest_a2perf.worker import EARLIER, GATE, RECORD, UNSUCCESSFUL
@@ -350,6 +352,7 @@ class RunSession:
             outcome="timeout" if overdue else "error",
             device="",
             error={"type": "WorkerCrash", "message": message, "traceback": ""},
+            curves=logged(trial_folder(self._config, nodeid)),
         )
 
     def _check_complete(self, session: pytest.Session) -> None:

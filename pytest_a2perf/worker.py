@@ -14,18 +14,21 @@ from _pytest.runner import runtestprotocol
 
 from pytest_a2perf.domains.registry import get_domain
 from pytest_a2perf.errors import A2PerfError, InfraError
-from pytest_a2perf.keys import DRIFTS, INSTRUMENTS, PLANNED, PROGRESS, RUN_FOLDER, TRIAL
+from pytest_a2perf.keys import DRIFTS, INSTRUMENTS, PLACE, PLANNED, PROGRESS, RUN_FOLDER, TRIAL
 from pytest_a2perf.reports.verdict import properties
+from pytest_a2perf.runs.ledger import Ledger
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.scenarios.collector import GateItem, collect_file
 from pytest_a2perf.scenarios.marker import parametrize_seeds, plan_functions
 from pytest_a2perf.scheduling.leases import LEASE
 from pytest_a2perf.scheduling.manifest import Manifest, manifest_of
+from pytest_a2perf.scheduling.order import NOWHERE
 from pytest_a2perf.scheduling.selection import Selection, select, with_trials_of_gates
 from pytest_a2perf.scheduling.targets import missing_target
 from pytest_a2perf.settings import Config
+from pytest_a2perf.training.log import logged
 from pytest_a2perf.trials.deadline import deadline
-from pytest_a2perf.trials.fixtures import planned_for
+from pytest_a2perf.trials.fixtures import planned_for, trial_folder
 from pytest_a2perf.trials.isolation import Death, can_isolate, run_isolated
 from pytest_a2perf.trials.noise import NoiseGuard, is_tainted
 from pytest_a2perf.trials.outcome import error_json, outcome_of
@@ -73,6 +76,7 @@ class Worker:
             config.stash[PROGRESS] = (host, port)
         if shared.get("folder"):
             config.stash[RUN_FOLDER] = shared["folder"]
+        self._ledger = Ledger(Path(shared["folder"])) if shared.get("folder") else None
 
     def share(self, done: dict[str, str], durations: dict[str, float]) -> None:
         """Take over what the session knows; an xdist worker reads it from its input.
@@ -125,7 +129,10 @@ class Worker:
         """After -k, -m and --lf: a gate that stays pulls in its trials; what is done drops out."""
         yield
         everything = with_trials_of_gates(items)
-        self._selection = select(everything, self._done, self._options.shard, self._durations)
+        try:
+            self._selection = select(everything, self._done, self._options.shard, self._durations)
+        except A2PerfError as error:
+            raise pytest.UsageError(str(error)) from None
         if self._selection.elsewhere:
             config.hook.pytest_deselected(items=self._selection.elsewhere)
         items[:] = self._selection.here
@@ -154,8 +161,12 @@ class Worker:
         planned = item.stash.get(PLANNED, None)
         if planned is None:
             return None
+        place = item.stash.get(PLACE, NOWHERE)
         run: Any = self._config.pluginmanager.get_plugin("a2perf-session")
-        if run is not None and run.decided(planned.scenario_id):
+        if run is None:
+            if self._ledger is not None:
+                self._ledger.wait_for(place.needs)
+        elif run.decided(planned.scenario_id) and not place.needed:
             run.drop(item.nodeid)
             item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - as pytest's runner
             return True
@@ -296,6 +307,11 @@ class Worker:
         context: dict[str, Any] = {"workers": self._workers}
         if planned.from_file:  # a test is free to use any agent
             context["agent"] = planned.scenario.agent
+            context["task"] = planned.scenario.task
+        if planned.scenario.dataset:
+            context["dataset"] = planned.scenario.dataset
+        if planned.scenario.algorithm:
+            context["algorithm"] = planned.scenario.algorithm
         if os.environ.get(LEASE):
             context["lease"] = os.environ[LEASE]
         if hasattr(os, "getloadavg"):
@@ -306,6 +322,7 @@ class Worker:
         """Report a trial whose process died: timed out in native code, or crashed."""
         planned = planned_for(item)
         record = self._blank(item)
+        record.curves = logged(trial_folder(self._config, item.nodeid))
         record.context.update(self._context(planned))
         self._noise.mark(record)
         if death.timed_out:

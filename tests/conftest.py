@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas  # noqa: F401, ICN001 - see below
 import pytest
+import scipy.signal  # noqa: F401 - as pandas
 
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import read_records

@@ -10,11 +10,18 @@ import heapq
 from collections import deque
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_a2perf.scheduling.manifest import Manifest, Work
+from pytest_a2perf.errors import A2PerfError
+from pytest_a2perf.keys import PLACE, PLANNED
+from pytest_a2perf.scenarios.models import Scenario
+from pytest_a2perf.scheduling.manifest import Manifest, Work, manifest_of
+from pytest_a2perf.scheduling.order import NOWHERE
 from pytest_a2perf.scheduling.scheduler import TrialScheduling
+from pytest_a2perf.scheduling.selection import select
+from pytest_a2perf.trials.plan import PlannedTrial
 
 
 class Worker:
@@ -41,13 +48,17 @@ class Worker:
 class Machine:
     """Runs a collection of ``(work, seconds)`` on workers; keeps ``(start, end, worker, index)``."""
 
-    def __init__(self, items, workers, *, expected=None, decided=lambda scenario: False, dies=()):
+    def __init__(
+        self, items, workers, *, expected=None, decided=lambda scenario: False, dies=(), needs=None
+    ):
         self.items = items
+        self.needs = needs or {}
         self.ids = [f"item{i}" for i in range(len(items))]
         self.workers = list(workers)
         self.dies = set(dies)
         self.manifests = {}
         self.began = set()
+        self.over = set()
         self.log = []
         self.crashed = []
         self.now = 0.0
@@ -80,6 +91,7 @@ class Machine:
                 break
             self.now, _, worker, index = heapq.heappop(self.events)
             self.log[self.log.index((worker, index, None))] = (worker, index, self.now)
+            self.over.add(index)
             worker.running = None
             if index in self.dies:
                 self.dies.discard(index)
@@ -107,7 +119,10 @@ class Machine:
             for worker in self.workers:
                 knows_next = len(worker.queue) >= 2 or worker.shutting_down
                 if worker.running is None and not worker.dead and worker.queue and knows_next:
-                    index = worker.queue.popleft()
+                    index = worker.queue[0]
+                    if not self.needs.get(index, set()) <= self.over:
+                        continue  # it waits for what others leave behind
+                    worker.queue.popleft()
                     worker.running = index
                     self.began.add(self.ids[index])
                     self.starts = getattr(self, "starts", {})
@@ -252,6 +267,78 @@ def test_everything_runs_once_alone_where_asked_whatever_the_workers(items, work
             for other, second in spans.items():
                 if other != index and second[0].host == span[0].host:
                     assert not overlap(span, second)
+
+
+def item(name, seed, *, needs, trains, group, exclusive):
+    agent = "random" if needs is None else f"run:{needs}"
+    scenario = Scenario.model_construct(
+        name=name, agent=agent, phase="train" if trains else "inference", group=group or None,
+        exclusive=exclusive, agent_options={}, dataset=None, target="cpu", timeout=None, seeds=3,
+    )  # fmt: skip
+    stash = pytest.Stash()
+    stash[PLANNED] = PlannedTrial(scenario, f"f::{name}", seed, "")
+    nodeid = f"f::{name}[{seed}]"
+    return SimpleNamespace(nodeid=nodeid, stash=stash, get_closest_marker=lambda _: None)
+
+
+chains = st.lists(
+    st.tuples(
+        st.integers(1, 3),  # seeds
+        st.sampled_from([None, 0, 1, 2, 3]),  # what it needs, if that comes before it
+        st.sampled_from(["", "", "g", "h"]),
+        st.booleans(),
+        st.sampled_from([0.0, 0.01, 1.0, 3.0]),
+    ),
+    min_size=2,
+    max_size=7,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    chain=chains,
+    hosts=st.lists(st.sampled_from("ab"), min_size=1, max_size=4),
+    dies=st.sets(st.integers(0, 20), max_size=2),
+    order=st.randoms(use_true_random=False),
+)
+def test_what_others_need_is_over_before_and_nothing_waits_forever(chain, hosts, dies, order):
+    items, seconds = [], {}
+    for place, (seeds, needs, group, exclusive, cost) in enumerate(chain):
+        needs = None if needs is None or needs >= place else f"s{needs}"
+        for seed in range(seeds):
+            made = item(
+                f"s{place}", seed, needs=needs, trains=True, group=group, exclusive=exclusive
+            )
+            items.append(made)
+            seconds[made.nodeid] = cost
+    order.shuffle(items)
+    try:
+        selection = select(items, {}, None, {})
+    except A2PerfError as error:
+        assert "wait for each other" in str(error)
+        return
+    here = selection.here
+    index = {made.nodeid: place for place, made in enumerate(here)}
+    works = manifest_of(here, selection)
+    needs = {
+        index[made.nodeid]: {index[other] for other in made.stash.get(PLACE, NOWHERE).needs}
+        for made in here
+    }
+    machine = Machine(
+        [(works.works[works.items[i]], seconds[made.nodeid]) for i, made in enumerate(here)],
+        [Worker(f"gw{i}", host) for i, host in enumerate(hosts)],
+        dies={one for one in dies if one < len(here)},
+        needs=needs,
+    ).run()
+    assert machine.ran() == list(range(len(here)))
+    spans = machine.spans()
+    for one, others in needs.items():
+        assert all(spans[other][2] <= spans[one][1] for other in others)
+    for one, made in enumerate(here):
+        if made.stash[PLANNED].scenario.exclusive and not made.stash[PLANNED].scenario.group:
+            for other, second in spans.items():
+                if other != one and second[0].host == spans[one][0].host:
+                    assert not overlap(spans[one], second)
 
 
 def test_different_collections_are_reported_and_nothing_runs():

@@ -48,12 +48,26 @@ class AdaptedAgent:
         except Exception as error:
             raise AgentError(f"the agent's load raised {type(error).__name__}: {error}") from error
 
+    def close(self) -> None:
+        """Let the agent end what it has started, if it wants to.
+
+        Raises:
+            AgentError: the agent raised.
+        """
+        close = getattr(self.made, "close", None)
+        if not callable(close):
+            return
+        try:
+            close()
+        except Exception as error:
+            raise AgentError(f"the agent's close raised {type(error).__name__}: {error}") from error
+
 
 class _Predictor(AdaptedAgent):
     """A model with Stable-Baselines3's ``predict``, asked deterministically where it can be.
 
-    Its ``load`` and ``reset`` are not called: such models give these names other meanings. The
-    state of a recurrent one is kept here, and forgotten between episodes.
+    Its ``load``, ``reset`` and ``close`` are not called: such models give these names other
+    meanings. The state of a recurrent one is kept here, and forgotten between episodes.
     """
 
     def __init__(self, made: Any) -> None:
@@ -75,6 +89,9 @@ class _Predictor(AdaptedAgent):
         self._state = None
 
     def load(self, env: Any) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 

@@ -27,6 +27,10 @@ class Agent(Protocol):
         """Get ready for an environment; called once, before the first episode."""
 
 
+def _say_nothing(**context: Any) -> None:
+    del context
+
+
 @dataclass(frozen=True, slots=True)
 class AgentContext:
     """What a factory may need to make an agent.
@@ -36,12 +40,16 @@ class AgentContext:
         seed: the trial's seed.
         root: folder against which relative paths are resolved.
         options: the scenario's ``agent_options``.
+        run: folder of the run in progress, or None.
+        note: takes, by name, what the trial's record should say of the agent.
     """
 
     env: Any
     seed: int
     root: Path
     options: Mapping[str, Any] = field(default_factory=dict)
+    run: Path | None = None
+    note: Callable[..., None] = _say_nothing
 
 
 AgentFactory = Callable[[str, AgentContext], Any]

@@ -171,6 +171,12 @@ def _of_domain(domain: str, name: str, *options: str) -> AgentFactory:
     return _shipped(make, *options)
 
 
+def _trained(name: str, context: AgentContext) -> Any:
+    from pytest_a2perf.agents.trained import make_trained
+
+    return make_trained(name, context)
+
+
 BUILTIN: Mapping[str, AgentFactory] = {
     "random": _shipped(lambda context, _: RandomAgent(context.env)),
     "cartpole-balance": _policy(cartpole_balance),
@@ -190,6 +196,7 @@ BUILTIN: Mapping[str, AgentFactory] = {
     ),
     "quadruped-idle": _of_domain("quadruped", "IdleAgent"),
     "quadruped-open-loop": _of_domain("quadruped", "OpenLoopAgent", "lead", "load"),
+    "run": _trained,
     "ant-gait": _shipped(lambda _, options: AntGait(**options), "frequency", "stride", "lift"),
 }
 """Name -> factory of the shipped agents."""

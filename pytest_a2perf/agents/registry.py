@@ -1,10 +1,11 @@
-"""From what a scenario names to an agent: a name, a prefix, a model file, or an import path."""
+"""From what a scenario names to an agent: a name, a prefix, a path, or an import path."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,18 @@ from pytest_a2perf.agents.imports import import_attribute
 from pytest_a2perf.errors import A2PerfError, AgentError
 from pytest_a2perf.suggest import did_you_mean
 
-__all__ = ["agent_names", "make_agent", "make_agents", "register_agent"]
+__all__ = [
+    "FILES",
+    "agent_names",
+    "closing_agents",
+    "load_file",
+    "make_agent",
+    "make_agents",
+    "register_agent",
+]
+
+FILES = (".onnx", ".zip")
+"""Suffixes of model files that are agents."""
 
 GROUP = "pytest_a2perf.agents"
 """Entry points of this group give an `AgentFactory`."""
@@ -39,8 +51,8 @@ def make_agent(spec: Any, context: AgentContext) -> AdaptedAgent:
     """Make an agent and get it ready for the environment.
 
     Args:
-        spec: a registered name, ``prefix:text``, a path ending in ``.onnx`` or ``.zip``, an import
-            path ``module:attribute``; or an object or a class.
+        spec: a registered name, ``prefix:text``, a path ending in ``.onnx`` or ``.zip`` or of a
+            submission's folder, an import path ``module:attribute``; or an object or a class.
         context: what the agent may need.
 
     Raises:
@@ -66,12 +78,46 @@ def make_agents(spec: Any, context: AgentContext, count: int) -> list[AdaptedAge
     agents = [make_agent(spec, context)]
     if agents[0].batched or not agents[0].stateful:
         return agents
-    while len(agents) < count:
-        agent = make_agent(spec, context)
-        if agent.made is agents[0].made and callable(getattr(agent.made, "act", agent.made)):
-            agent = adapt(copy.deepcopy(agent.made), spec)
-        agents.append(agent)
+    try:
+        while len(agents) < count:
+            agent = make_agent(spec, context)
+            if agent.made is agents[0].made and callable(getattr(agent.made, "act", agent.made)):
+                agent = adapt(copy.deepcopy(agent.made), spec)
+            agents.append(agent)
+    except BaseException:
+        _abandon(agents, spec)
+        raise
     return agents
+
+
+@contextlib.contextmanager
+def closing_agents(agents: Sequence[AdaptedAgent], spec: Any) -> Iterator[Sequence[AdaptedAgent]]:
+    """Close agents that were made from ``spec``; an object is closed by whoever made it.
+
+    Raises:
+        AgentError: one cannot be closed, and nothing else was raised.
+    """
+    try:
+        yield agents
+    except BaseException:
+        _abandon(agents, spec)
+        raise
+    if _is_ours(spec):
+        with contextlib.ExitStack() as stack:  # each of them, also after one that raised
+            for agent in agents:
+                stack.callback(agent.close)
+
+
+def _abandon(agents: Sequence[AdaptedAgent], spec: Any) -> None:
+    """Close agents when something was raised: trouble with closing would only hide it."""
+    if _is_ours(spec):
+        for agent in agents:
+            with contextlib.suppress(AgentError):
+                agent.close()
+
+
+def _is_ours(spec: Any) -> bool:
+    return isinstance(spec, str | type)
 
 
 def _from_text(spec: str, context: AgentContext) -> Any:
@@ -79,27 +125,48 @@ def _from_text(spec: str, context: AgentContext) -> Any:
     factory = _factory(name)
     if factory is not None:
         return _guard(lambda: factory(rest, context), spec)
-    suffix = Path(spec).suffix
-    if suffix in {".onnx", ".zip"}:
-        return _from_file(spec, suffix, context)
+    if Path(spec).suffix in FILES:
+        return load_file(context.root / spec, context)
+    if not colon and ("/" in spec or _is_submission(context.root / spec)):
+        return _submission(context.root / spec, context)
     if not rest:
         raise AgentError(
             f"unknown agent {spec!r}{did_you_mean(name, agent_names())} (an agent is one of these "
-            "names, an import path 'module:attribute', or a .onnx or .zip file)"
+            "names, an import path 'module:attribute', a .onnx or .zip file, or the folder of a "
+            "submission)"
             if not colon
             else f"agent {spec!r}: expected an attribute after ':', as in 'module:attribute'"
         )
     return _construct(import_attribute(name, rest, context.root), context, spec)
 
 
-def _from_file(spec: str, suffix: str, context: AgentContext) -> Any:
-    path = context.root / spec
+def _is_submission(folder: Path) -> bool:
+    from pytest_a2perf.agents.submission import is_submission
+
+    return is_submission(folder)
+
+
+def _submission(folder: Path, context: AgentContext) -> Any:
+    from pytest_a2perf.agents.submission import Submission
+
+    return Submission(folder).policy(
+        env=context.env, options=context.options, root_dir=None, seed=context.seed
+    )
+
+
+def load_file(path: Path, context: AgentContext) -> Any:
+    """Load a model file of one of the kinds in `FILES`.
+
+    Raises:
+        AgentError: it is not there, or cannot be loaded.
+    """
     if not path.is_file():
-        others = [other.name for other in path.parent.glob(f"*{suffix}")]
+        others = [other.name for other in path.parent.glob(f"*{path.suffix}")]
+        shown = path.relative_to(context.root) if path.is_relative_to(context.root) else path
         raise AgentError(
-            f"agent {spec!r}: there is no file {path}{did_you_mean(path.name, others)}"
+            f"agent {str(shown)!r}: there is no file {path}{did_you_mean(path.name, others)}"
         )
-    if suffix == ".onnx":
+    if path.suffix == ".onnx":
         from pytest_a2perf.agents.onnx import OnnxAgent
 
         return OnnxAgent(path, context)

@@ -18,6 +18,7 @@ from pytest_a2perf.meters.energy.rapl import RaplDomain, RaplMeter, find_domains
 from pytest_a2perf.meters.memory import MemoryMeter
 from pytest_a2perf.meters.sampler import Sampler
 from pytest_a2perf.meters.time import TimeMeter
+from pytest_a2perf.meters.tree import TreeMemoryMeter
 from pytest_a2perf.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -201,13 +202,16 @@ class Instruments:
         visible_devices()
         self._find_rapl()
 
-    def meters(self, energy: EnergyOptions, target: str = "any") -> MeterSet:
+    def meters(
+        self, energy: EnergyOptions, target: str = "any", *, tree: bool = False
+    ) -> MeterSet:
         """Return new meters for one trial or one probe.
 
         Time and memory are always read, visible GPUs unless ``target`` is ``cpu`` (an idle GPU is
         none of the trial's business), and the processor as
         ``energy.source`` says: ``auto`` takes RAPL if it can be read and the CPU-time model
         otherwise, ``nvml`` leaves the processor out, ``none`` leaves out all energy and GPUs.
+        ``tree`` samples the memory of the whole process tree as well.
 
         Raises:
             MeterUnavailableError: a source that was asked for by name cannot be read.
@@ -220,6 +224,8 @@ class Instruments:
             if energy.source == "nvml" or (gpus and visible_devices()):
                 meters.append(NvmlMeter(sampler=self._sampler))
             meters += self._processor(energy.source)
+        if tree:
+            meters.append(TreeMemoryMeter(self._sampler))
         meters += [MemoryMeter(self._sampler), TimeMeter()]
         return MeterSet(
             meters,

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from pytest_a2perf.errors import UnknownNameError, UnsupportedSampleError
 from pytest_a2perf.metrics.base import Metric, Request
-from pytest_a2perf.metrics.data_cost import TotalWithDataMetric
+from pytest_a2perf.metrics.data_cost import TotalWithDataMetric, reported_cost
 from pytest_a2perf.metrics.generalization import GeneralizationFamily
-from pytest_a2perf.metrics.pooled import PooledFamily, lengths, reported, returns
+from pytest_a2perf.metrics.pooled import PooledFamily, lengths, returns
 from pytest_a2perf.metrics.ratio import RATIOS
 from pytest_a2perf.metrics.reliability import ReliabilityFamily
 from pytest_a2perf.metrics.reported import BenchmarkFamily, ReportedFamily
@@ -57,7 +57,7 @@ _BUILT_IN: tuple[MetricFamily, ...] = (
         "lower",
         "data cost",
         "energy that went into the data",
-        reported("data_cost"),
+        reported_cost,
         bare="mean",
         examples=("",),
         shown=("",),

@@ -29,6 +29,8 @@ SYSTEM_FAMILIES: tuple[PooledFamily, ...] = (
     _reading("time.cpu", "s", "CPU time"),
     _reading("memory.peak", "B", "peak resident memory"),
     _reading("memory.children_peak", "B", "peak resident memory of children"),
+    _reading("memory.tree.peak", "B", "peak resident memory of the process tree"),
+    _reading("memory.tree.mean", "B", "mean resident memory of the process tree"),
     _reading("gpu.memory.peak", "B", "peak memory used on the devices"),
     _reading("gpu.memory.process", "B", "peak memory of the trial on the devices"),
     _reading("gpu.memory.torch_peak", "B", "peak memory allocated by PyTorch"),

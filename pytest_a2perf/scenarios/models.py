@@ -118,12 +118,23 @@ class Scenario(Strict):
     task: str = Field(description="what the domain runs, e.g. a Gymnasium id")
     agent: str = Field(
         "random",
-        description="a registered name, 'module:attribute', or a path to a model file",
+        description="a registered name, 'module:attribute', a path to a model file or to a "
+        "submission's folder, or 'run:NAME': what the scenario NAME has trained",
     )
     agent_options: dict[str, Any] = Field(
         default_factory=dict, description="keyword arguments for the agent's constructor"
     )
+    algorithm: str | None = Field(
+        None,
+        description="column in A2Perf's table; default: what the agent's name tells, or for "
+        "'run:NAME' the algorithm of NAME",
+    )
     phase: Phase = "inference"
+    dataset: str | None = Field(
+        None,
+        description="phase 'collect': the Minari data set that is written; phase 'train': the one "
+        "that the agent learns from",
+    )
     seeds: Seeds = Field(
         1,
         description="how many seeds (0, 1, ...), the seeds themselves, or {min, max}: stop when "

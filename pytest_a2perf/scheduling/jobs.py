@@ -1,4 +1,4 @@
-"""Jobs waiting for a worker: the longest first, each only where its target is met."""
+"""Jobs waiting for a worker: in the order of their needs, and of these the longest first."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ class Job:
     seconds: float = 0.0
 
     @property
-    def rank(self) -> tuple[int, float, int]:
-        """Gates first, since they cost nothing; then trials, the longest first; then tests."""
+    def rank(self) -> tuple[int, int, float, int]:
+        """Gates first, since they cost nothing; then trials, the longest first; then tests.
+
+        What others need comes before them all: a worker waits for what was handed out already.
+        """
         order = ("gate", "trial", "test").index(self.work.kind)
-        return order, -self.seconds, self.items[0]
+        return order, self.work.turn, -self.seconds, self.items[0]
 
 
 class JobQueue:

@@ -10,9 +10,10 @@ from typing import Literal
 
 import pytest
 
-from pytest_a2perf.keys import PLANNED
+from pytest_a2perf.keys import PLACE, PLANNED
 from pytest_a2perf.scenarios.collector import GateItem
 from pytest_a2perf.scenarios.models import SeedRange
+from pytest_a2perf.scheduling.order import NOWHERE, group_of
 from pytest_a2perf.scheduling.selection import Selection
 from pytest_a2perf.scheduling.targets import missing_target
 from pytest_a2perf.trials.plan import PlannedGate
@@ -34,6 +35,8 @@ class Work:
         target: hardware they need, see `missing_target`; empty for none.
         timeout: seconds that one of them may take, or None.
         may_stop: whether some of them may turn out not to be needed.
+        turn: see `Place`; what others need is handed out before them.
+        needed: others need what these leave behind.
     """
 
     kind: Kind
@@ -43,6 +46,8 @@ class Work:
     target: str = ""
     timeout: float | None = None
     may_stop: bool = False
+    turn: int = 0
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +109,19 @@ def manifest_of(items: Sequence[pytest.Item], selection: Selection) -> Manifest:
 def _work_of(item: pytest.Item) -> Work:
     if isinstance(item, GateItem):
         return Work("gate", item.parent.scenario_id)
-    mark = item.get_closest_marker("xdist_group")
-    named = "" if mark is None else str((*mark.args, mark.kwargs.get("name", "default"))[0])
     planned = item.stash.get(PLANNED, None)
     if planned is None:
-        return Work("test", group=named)
+        return Work("test", group=group_of(item))
     scenario = planned.scenario
+    place = item.stash.get(PLACE, NOWHERE)
     return Work(
         "trial",
         planned.scenario_id,
-        scenario.group or named,
-        scenario.exclusive,
+        group_of(item),
+        scenario.exclusive or place.exclusive,
         "" if scenario.target in ("any", "cpu") else scenario.target,
         scenario.timeout,
         isinstance(scenario.seeds, SeedRange),
+        place.turn,
+        place.needed,
     )

@@ -278,8 +278,8 @@ class TrialScheduling:
         for ahead in (1, 2):  # everybody has something to do before anybody gets more
             for node, seat in sorted(free.items(), key=lambda entry: entry[1].load):
                 self._feed(node, seat, ahead)
-        if not self._jobs and not any(seat.group for seat in free.values()):
-            self._share_alone(ready)
+        if not self._jobs:  # who still has a group goes on with that
+            self._share_alone({node: seat for node, seat in ready.items() if seat.group is None})
         self._release(ready)
 
     def _feed(self, node: WorkerController, seat: _Seat, ahead: int) -> None:
@@ -317,7 +317,7 @@ class TrialScheduling:
 
     def _drop(self, index: int) -> bool:
         work = self._work_of[index]
-        if work.kind != "trial" or not self._decided(work.scenario):
+        if work.kind != "trial" or work.needed or not self._decided(work.scenario):
             return False
         assert self._collection is not None
         self.dropped.append(self._collection[index])
@@ -349,8 +349,14 @@ class TrialScheduling:
         quiet: dict[str, bool] = defaultdict(lambda: True)
         for seat in self._seats.values():
             quiet[seat.host] &= list(seat.pending) in ([], [seat.held])
-        for node, seat in ready.items():
-            if seat.held is None or not quiet[seat.host]:
+        holding = {
+            node: (self._work_of[seat.held].turn, seat.held)
+            for node, seat in ready.items()
+            if seat.held is not None
+        }
+        for node in sorted(holding, key=holding.__getitem__):  # what is needed comes first
+            seat = ready[node]
+            if not quiet[seat.host]:
                 continue
             quiet[seat.host] = False
             seat.held = self._next_alone(seat)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from pytest_a2perf.keys import PLANNED
+from pytest_a2perf.keys import PLACE, PLANNED
 from pytest_a2perf.scenarios.collector import GateItem
+from pytest_a2perf.scheduling.order import NOWHERE, find_places
 from pytest_a2perf.scheduling.shards import Shard, assign
 
 __all__ = ["Selection", "select", "with_trials_of_gates"]
@@ -52,14 +53,21 @@ def select(
     shard: Shard | None,
     durations: Mapping[str, float],
 ) -> Selection:
-    """Choose what runs here.
+    """Choose what runs here, and in which order where trials need each other.
 
     Args:
         items: all that were collected and selected.
         done: digests of the trials that a resumed run has already, by node id.
         shard: the part of the work that is this run's, or None for all of it.
         durations: mean seconds of a trial by scenario, to balance shards.
+
+    Raises:
+        A2PerfError: trials wait for each other in a circle.
     """
+    places = find_places(items)
+    for item in items:
+        if item.nodeid in places:
+            item.stash[PLACE] = places[item.nodeid]
     gates = [item for item in items if isinstance(item, GateItem)]
     parts = {} if shard is None else _parts(items, shard.count, durations)
     here: list[pytest.Item] = []
@@ -75,6 +83,8 @@ def select(
         elsewhere.append(item)
         if planned is not None:
             trials[item.nodeid] = planned.scenario_id
+    if places:  # what needs others comes after them, and otherwise all stay where they were
+        here.sort(key=lambda item: item.stash.get(PLACE, NOWHERE).depth)
     return Selection(here, elsewhere, trials, gates)
 
 
@@ -95,7 +105,10 @@ def _parts(
 
 
 def _share(item: pytest.Item) -> str:
-    """Return the unit that goes to one shard as a whole: an item, or its group."""
+    """Return what goes to one shard as a whole: an item, its group, or all that it needs."""
+    component = item.stash.get(PLACE, NOWHERE).component
+    if component:
+        return component
     planned = item.stash.get(PLANNED, None)
     group = planned.scenario.group if planned is not None else None
     return item.nodeid if group is None else f"group {group}"

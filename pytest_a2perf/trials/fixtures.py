@@ -27,6 +27,7 @@ __all__ = [
     "latency_probe",
     "memory_probe",
     "planned_for",
+    "trial_folder",
     "trial_of",
 ]
 
@@ -38,16 +39,18 @@ def trial_of(request: pytest.FixtureRequest) -> Iterator[Trial]:
     config = item.config
     instruments = _instruments(config)
     address = config.stash.get(PROGRESS, None)
-    run_folder = config.stash.get(RUN_FOLDER, "")
-    folder = Path(run_folder) if run_folder else Path(config.rootpath, ".a2perf", "scratch")
     trial = Trial(
         planned.scenario,
         planned.seed,
         scenario_id=planned.scenario_id,
         nodeid=item.nodeid,
         root=Path(config.rootpath),
-        folder=folder / "trials" / _file_name(item.nodeid),
-        meters=instruments.meters(planned.scenario.energy, planned.scenario.target),
+        folder=trial_folder(config, item.nodeid),
+        meters=instruments.meters(
+            planned.scenario.energy,
+            planned.scenario.target,
+            tree=planned.scenario.phase == "train",
+        ),
         worker=getattr(config, "workerinput", {}).get("workerid", "main"),
         on_progress=None if address is None else sender(address, item.nodeid),
     )
@@ -55,6 +58,14 @@ def trial_of(request: pytest.FixtureRequest) -> Iterator[Trial]:
     trial.record.digest = planned.digest
     item.stash[TRIAL] = trial
     yield trial
+
+
+def trial_folder(config: pytest.Config, nodeid: str) -> Path:
+    """Return the folder of a trial, which need not exist."""
+    run = config.stash.get(RUN_FOLDER, "")
+    folder = Path(run) if run else Path(config.rootpath, ".a2perf", "scratch")
+    name = re.sub(r"[^A-Za-z0-9_.+-]+", "_", nodeid).strip("_")[-150:]
+    return folder / "trials" / name
 
 
 def planned_for(item: pytest.Item) -> PlannedTrial:
@@ -152,7 +163,3 @@ def _instruments(config: pytest.Config) -> Instruments:
     if INSTRUMENTS not in config.stash:  # the plugin is off, but a fixture is used
         config.stash[INSTRUMENTS] = Instruments()
     return config.stash[INSTRUMENTS]
-
-
-def _file_name(nodeid: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.+-]+", "_", nodeid).strip("_")[-150:]

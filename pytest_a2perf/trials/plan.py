@@ -66,7 +66,9 @@ class PlannedGate:
         return cls(**{**data, **parts})
 
 
-_IRRELEVANT = {"gates", "seeds", "tags", "timeout", "isolate", "exclusive", "group"}
+_IRRELEVANT = {
+    "algorithm", "exclusive", "gates", "group", "isolate", "seeds", "tags", "timeout",
+}  # fmt: skip
 
 
 def scenario_digest(scenario: Scenario) -> str:

@@ -90,6 +90,11 @@ class Trial:
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
 
+    @property
+    def run_folder(self) -> Path:
+        """The folder of the run."""
+        return self._folder.parents[1]
+
     def remaining(self) -> float | None:
         """Seconds left until the scenario's timeout, or None without one."""
         if self.scenario.timeout is None:

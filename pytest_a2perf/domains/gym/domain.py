@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_a2perf.domains.gym.options import GymOptions
@@ -20,7 +20,7 @@ class GymDomain:
     """Any Gymnasium environment, single or vectorised."""
 
     name = "gym"
-    phases = frozenset({"inference", "generalization"})
+    phases = frozenset({"inference", "generalization", "train", "collect"})
     options: type[Strict] = GymOptions
 
     def check(self, scenario: Scenario) -> Iterable[tuple[str, str]]:
@@ -35,6 +35,7 @@ class GymDomain:
             yield "options.tasks", "several tasks need phase = 'generalization'"
         if scenario.phase == "generalization" and not options.tasks:
             yield "phase", "phase 'generalization' needs options.tasks, the other environments"
+        yield from _check_learning(scenario, options)
         if options.num_envs == 1 and options.vectorization == "async":
             yield "options.vectorization", "needs num_envs of 2 or more"
 
@@ -53,7 +54,7 @@ class GymDomain:
         return None
 
     def run(self, trial: Trial) -> None:
-        """Run the trial's episodes, in each of its tasks.
+        """Run the trial's episodes, in each of its tasks; or its training.
 
         Raises:
             AgentError: see `pytest_a2perf.domains.gym.rollout.roll_out` and `make_agents`.
@@ -64,7 +65,19 @@ class GymDomain:
 
         scenario = trial.scenario
         options = GymOptions.model_validate(scenario.options)
+        if scenario.phase == "train":
+            from pytest_a2perf.training.phase import train
+
+            train(trial, options)
+            return
+        if scenario.phase == "collect":
+            from pytest_a2perf.datasets.collect import collect
+
+            collect(trial, options)
+            return
         several = scenario.phase == "generalization"
+        if options.references:
+            trial.note(references=options.references)
         for task in (scenario.task, *options.tasks):
             env = watched(make_env(task, options, trial.root), self.watch(trial))
             with closing_env(env):
@@ -74,6 +87,27 @@ class GymDomain:
         if failed:
             criterion = f" (success: return {options.success})" if options.success else ""
             raise AgentFailure(f"{failed} of {len(judged)} episodes not solved{criterion}")
+
+
+def _check_learning(scenario: Scenario, options: GymOptions) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the keys of the phases ``train`` and ``collect``."""
+    learns, collects = scenario.phase == "train", scenario.phase == "collect"
+    if scenario.dataset is not None and not (learns or collects):
+        yield "dataset", f"means nothing in phase {scenario.phase!r}; use 'train' or 'collect'"
+    if collects and scenario.dataset is None:
+        yield "dataset", "phase 'collect' needs the id of the data set that it writes"
+    if collects:
+        from pytest_a2perf.datasets.collect import check_collect
+
+        yield from check_collect(scenario, options)
+    if learns and scenario.agent == "random":
+        yield "agent", "phase 'train' needs an agent that can be trained"
+    if (learns or collects) and scenario.energy.repeat_until is not None:
+        yield "energy.repeat_until", f"phase {scenario.phase!r} runs once"
+    needs = {"curves": "train", "data_cost": "train", "collect": "collect"}
+    for name, phase in needs.items():
+        if name in options.model_fields_set and scenario.phase != phase:
+            yield f"options.{name}", f"needs phase = {phase!r}"
 
 
 def run_episodes(
@@ -100,7 +134,7 @@ def run_episodes(
         InfraError: see `roll_out`.
     """
     from pytest_a2perf.agents.base import AgentContext
-    from pytest_a2perf.agents.registry import make_agents
+    from pytest_a2perf.agents.registry import closing_agents, make_agents
     from pytest_a2perf.domains.gym.rollout import Rollout, episode_seeds, roll_out, seed_everything
     from pytest_a2perf.domains.gym.vector import roll_out_vector
     from pytest_a2perf.domains.gym.warmup import warm_up
@@ -108,8 +142,9 @@ def run_episodes(
     scenario = trial.scenario
     vector = hasattr(env, "num_envs")
     seed_everything(env, trial.seed)
-    context = AgentContext(env, trial.seed, trial.root, scenario.agent_options)
-    agents = make_agents(agent, context, env.num_envs if vector else 1)
+    context = AgentContext(
+        env, trial.seed, trial.root, scenario.agent_options, trial.run_folder, trial.note
+    )
     seeds = episode_seeds(trial.seed, episodes or scenario.episodes)
     condition = None if options.success is None else parse_condition(options.success)
     settings: dict[str, Any] = {
@@ -118,7 +153,6 @@ def run_episodes(
         "on_progress": trial.progress,
         "task": task,
     }
-    warm_up(env, agents, options.warmup_steps, trial.seed)
     first = Rollout()
 
     def work() -> None:
@@ -131,7 +165,10 @@ def run_episodes(
             roll_out(env, agents[0], **settings, into=into)
 
     try:
-        trial.measured(work)
+        made = make_agents(agent, context, env.num_envs if vector else 1)
+        with closing_agents(made, agent) as agents:
+            warm_up(env, agents, options.warmup_steps, trial.seed)
+            trial.measured(work)
     finally:
         trial.record.episodes += first.episodes
         if first.decisions:
