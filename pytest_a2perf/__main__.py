@@ -71,12 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     past.add_argument("--dir", default=".a2perf", type=Path, help="folder for runs")
     past.add_argument("--html", type=Path, metavar="FILE", help="write a page with a plot, too")
+    _add_table(commands)
     given, rest = parser.parse_known_args(arguments)
     command = given.command
     if command == "merge":
         return _merge([Path(run) for run in given.runs], rest)
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if command == "table":
+        return _table(given, sys.argv[1:] if arguments is None else arguments)
     if command == "history":
         return _history(given.metric, given.scenario, given.dir / "runs", given.html)
     if command == "schema":
@@ -92,6 +95,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         for path in sorted(suites_folder().glob("*.toml")):
             print(path.stem)  # noqa: T201
+    return 0
+
+
+def _add_table(commands: Any) -> None:
+    table = commands.add_parser("table", help="lay runs out as A2Perf does, a table for each task")
+    table.add_argument(
+        "runs", nargs="*", metavar="RUN", help="ids or folders; default: the last one that ended"
+    )
+    table.add_argument("--dir", default=".a2perf", type=Path, help="folder for runs")
+    table.add_argument("--format", default="markdown", choices=("markdown", "latex", "html"))
+    table.add_argument(
+        "--definition", default="default", choices=("default", "a2perf"), help="of the metrics"
+    )
+    where = table.add_mutually_exclusive_group()
+    where.add_argument("--output", type=Path, metavar="FILE", help="default: the terminal")
+    where.add_argument(
+        "--update", type=Path, metavar="FILE.md", help="replace what stands between its markers"
+    )
+    table.add_argument("--name", default="", help="of the markers: <!-- table: NAME -->")
+
+
+def _table(given: argparse.Namespace, arguments: Sequence[str]) -> int:
+    from pytest_a2perf.errors import A2PerfError
+    from pytest_a2perf.reports.a2perf.command import render, replace_marked
+
+    try:
+        if bool(given.update) != bool(given.name) or (given.update and given.format != "markdown"):
+            raise A2PerfError("--update FILE.md goes with --name NAME, and is Markdown")  # noqa: TRY301
+        text, problems = render(
+            given.dir / "runs", given.runs, given.format, given.definition, arguments
+        )
+        for problem in problems:
+            print(f"table: {problem}", file=sys.stderr)  # noqa: T201 - a command's output
+        if given.update:
+            replace_marked(given.update, given.name, text)
+        elif given.output:
+            given.output.parent.mkdir(parents=True, exist_ok=True)
+            given.output.write_text(text, "utf-8", errors="replace")
+        else:
+            sys.stdout.buffer.write(text.encode("utf-8", errors="replace"))
+    except (A2PerfError, OSError) as error:
+        print(f"table: {error}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 

@@ -414,6 +414,82 @@ def test_tasks_spread_over_trials():
     fails("generalization.sum", [trial(0)], "no trial has episodes")
 
 
+def with_references(seed, a, b, references=None):
+    record = trial(seed, a, task="a")
+    record.episodes += trial(seed, b, task="b").episodes
+    record.context["references"] = references or {"a": [0, 10], "b": [-200, -100]}
+    return record
+
+
+def test_normalised_returns_put_tasks_on_one_scale():
+    records = [with_references(i, [4.0, 6.0], [-150.0 + 10 * i]) for i in range(3)]
+    found = estimate("generalization.normalized", records)
+    assert (found.value, found.note) == (pytest.approx((0.5 + 0.6) / 2), "2 tasks")
+    assert found.low < found.value < found.high
+    assert estimate("generalization.sum", records).value == pytest.approx(5 - 140)
+
+
+def test_the_interquartile_mean_is_over_trials_and_tasks():
+    records = [with_references(i, [float(i)], [-200.0 + 10 * i]) for i in range(6)]
+    scores = sorted([0.1 * i for i in range(6)] * 2)
+    found = estimate("generalization.iqm", records)
+    assert found.value == pytest.approx(np.mean(scores[3:9]))
+    assert (found.n, found.method) == (6, "bootstrap")
+    assert found.low < found.value < found.high
+
+
+def test_an_outlier_moves_the_mean_and_not_the_interquartile_mean():
+    records = [with_references(i, [5.0], [-150.0]) for i in range(8)]
+    records[3].episodes[0].total = 1e6
+    assert estimate("generalization.iqm", records).value == pytest.approx(0.5)
+    assert estimate("generalization.normalized", records).value > 100
+
+
+_REFERENCES = "generalization.normalized", "generalization.iqm"
+
+
+@pytest.mark.parametrize("name", _REFERENCES)
+@pytest.mark.parametrize(
+    ("references", "match"),
+    [
+        ({"a": [0, 1]}, r"no references of 'b'; give a low and a high return"),
+        ({"c": [0, 1]}, r"no references of 'a', 'b'"),
+        ({"a": [0, 0], "b": [0, 1]}, r"references of 'a': expected two different returns"),
+        ({"a": [0, 1], "b": [0, math.inf]}, r"references of 'b': expected two different"),
+        ({"a": [0, 1, 2], "b": [0, 1]}, r"references of 'a': expected two"),
+    ],
+)
+def test_references_that_do_not_fit(name, references, match):
+    fails(name, [with_references(i, [1.0], [2.0], references) for i in range(3)], match)
+
+
+def test_trials_with_other_references_are_not_compared():
+    records = [with_references(i, [1.0], [2.0], {"a": [0, 1 + i], "b": [0, 1]}) for i in range(2)]
+    fails("generalization.iqm", records, r"several references of 'a': \(0, 1\), \(0, 2\)")
+
+
+def test_intervals_hold_when_the_tasks_of_a_trial_are_alike():
+    # Resampling each task by itself, as if its runs were others, would hold 72 % here.
+    rng = np.random.default_rng(5)
+    tasks = [f"t{j}" for j in range(10)]
+    references = {task: [0, 1] for task in tasks}
+    held = 0
+    for _ in range(60):
+        records = []
+        for seed in range(10):
+            shared = rng.normal()
+            record = Record("s", f"s[{seed}]", seed, outcome="success")
+            record.context["references"] = references
+            record.episodes = [
+                Episode(float((shared + rng.normal()) / math.sqrt(8)), 1, task=task)
+                for task in tasks
+            ]
+            records.append(record)
+        found = estimate("generalization.iqm", records)
+        held += found.low <= 0 <= found.high
+    assert held >= 52  # 57 are expected of 95 %; fewer than 52 have a probability of 0.01
+
+
 # -- every interval -------------------------------------------------------------------------------
 
 
