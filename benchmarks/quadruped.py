@@ -33,7 +33,7 @@ def record(env: QuadrupedEnv) -> tuple[list[Any], list[Any]]:
     actions, motors = [], []
     for _ in range(STEPS):
         actions.append(agent.act(seen))
-        before = env._command.copy()  # noqa: SLF001
+        before = env.robot._command.copy()  # noqa: SLF001
         seen, _, over, _, _ = env.step(actions[-1])
         if over:
             raise SystemExit("the robot fell: nothing to measure")

@@ -110,3 +110,18 @@ def test_a_scenario_with_an_unknown_clip_says_so(project, write):
     result = project.runpytest("--a2perf")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*there is no clip 'none.txt'*"])
+
+
+def test_a_scenario_with_a_trained_policy(project, write):
+    text = SCENARIO.format(agent="quadruped-trained", options="max_steps = 60", least=50)
+    write(text.replace("seeds = 2", 'seeds = 2\nagent_options = { policy = "trot" }'))
+    result = project.runpytest("--a2perf")
+    assert result.ret == 0, result.stdout.str()
+
+
+def test_a_scenario_with_an_unknown_policy_suggests_one(project, write):
+    text = SCENARIO.format(agent="quadruped-trained", options="max_steps = 60", least=50)
+    write(text.replace("seeds = 2", 'seeds = 2\nagent_options = { policy = "trott" }'))
+    result = project.runpytest("--a2perf")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*there is no policy 'trott'*did you mean 'trot'*"])

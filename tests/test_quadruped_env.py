@@ -19,7 +19,7 @@ from pytest_a2perf.domains.quadruped.gaits import GAITS, find_clip
 from pytest_a2perf.domains.quadruped.kinematics import DEFAULT_POSE
 from pytest_a2perf.domains.quadruped.model import CONTROL_STEP
 from pytest_a2perf.domains.quadruped.reference import Reference
-from pytest_a2perf.domains.quadruped.reward import WEIGHTS, attitude, compare
+from pytest_a2perf.domains.quadruped.reward import WEIGHTS, compare
 from pytest_a2perf.domains.quadruped.rotations import about_z, heading, multiply
 from pytest_a2perf.errors import InfraError
 
@@ -30,10 +30,10 @@ IDS = [f"a2perf/QuadrupedLocomotion-Dog{name}-v0" for name in ("Pace", "Trot", "
 
 
 def put(env, qpos, qvel):
-    """Have the robot somewhere, and return its feet and attitude."""
+    """Have the robot somewhere, and return its state."""
     env.data.qpos[:], env.data.qvel[:] = qpos, qvel
     mujoco.mj_forward(env.model, env.data)
-    return env.data.geom_xpos[env._feet], attitude(qpos.tolist())
+    return env.robot.state(env.robot.attitude().yaw)
 
 
 @pytest.mark.parametrize("name", [*IDS, "a2perf/QuadrupedLocomotion-v0"])
@@ -62,7 +62,7 @@ class TestObservation:
         for action in actions:
             seen, *_ = env.step(action)
             joints.insert(0, env.data.qpos[7:].copy())
-            now = attitude(env.data.qpos.tolist())
+            now = env.robot.attitude()
             imu.insert(0, [now.roll, now.pitch, *env.data.qvel[3:5]])
         assert seen[:12] == pytest.approx(np.ravel(imu), abs=1e-6)
         assert seen[12:48] == pytest.approx(np.ravel(actions[::-1]), abs=1e-6)
@@ -75,7 +75,7 @@ class TestObservation:
         env.reset(seed=0, options={"start": start})
         seen = env.step(ZERO)[0]
         now = clip.sample(np.array([start, start + CONTROL_STEP]))
-        yaw = attitude(env.data.qpos.tolist()).yaw
+        yaw = env.robot.attitude().yaw
         first = heading(now.rotation[:1])[0]
         for frame, steps in zip(seen[84:].reshape(4, 19), (1, 2, 10, 30), strict=True):
             ahead = clip.sample(np.array([start + (1 + steps) * CONTROL_STEP]))
@@ -113,10 +113,8 @@ class TestReward:
         for start in np.linspace(-0.2, 1.0, 7):
             env.reset(seed=0, options={"start": start})
             for step in (0, 5, 31, 200):
-                feet, now = put(env, *env.reference.state(step))
-                found = compare(
-                    env.reference, step, env.data.qpos, env.data.qvel, feet=feet, now=now
-                )
+                state = put(env, *env.reference.state(step))
+                found = compare(state, env.reference.states[step])
                 assert found.reward == pytest.approx(1, abs=1e-9)
                 assert found.distance == pytest.approx(0)
                 assert found.angle == pytest.approx(0, abs=1e-7)
@@ -131,8 +129,8 @@ class TestReward:
         qvel[:3] = [0.1, 0.2, -0.1]
         qvel[3:6] = [0.5, 0.0, -0.5]
         qvel[6 + 1], qvel[6 + 4] = 2.0, -1.0
-        feet, now = put(env, qpos, qvel)
-        found = compare(env.reference, 0, qpos, qvel, feet=feet, now=now)
+        state = put(env, qpos, qvel)
+        found = compare(state, env.reference.states[0])
         # The knee of the front right leg alone: its shank, 0.265 m, from -0.58 to -0.48 rad.
         dx = 0.265 * (math.sin(0.58) - math.sin(0.48))
         lower = 0.265 * (math.cos(0.48) - math.cos(0.58))

@@ -171,6 +171,12 @@ def _of_domain(domain: str, name: str, *options: str) -> AgentFactory:
     return _shipped(make, *options)
 
 
+def _web_llm(context: AgentContext, settings: dict[str, Any]) -> Any:
+    from pytest_a2perf.domains.web.llm import LlmWebAgent
+
+    return LlmWebAgent(context, **settings)
+
+
 def _trained(name: str, context: AgentContext) -> Any:
     from pytest_a2perf.agents.trained import make_trained
 
@@ -196,7 +202,17 @@ BUILTIN: Mapping[str, AgentFactory] = {
     ),
     "quadruped-idle": _of_domain("quadruped", "IdleAgent"),
     "quadruped-open-loop": _of_domain("quadruped", "OpenLoopAgent", "lead", "load"),
+    "quadruped-trained": _of_domain("quadruped", "TrainedAgent", "policy"),
     "run": _trained,
+        _web_llm,
+        "model",
+        "api_base",
+        "temperature",
+        "max_tokens",
+        "timeout",
+        "max_retries",
+        "corrections",
+    ),
     "ant-gait": _shipped(lambda _, options: AntGait(**options), "frequency", "stride", "lift"),
 }
 """Name -> factory of the shipped agents."""

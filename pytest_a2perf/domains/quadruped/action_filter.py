@@ -34,17 +34,20 @@ class LowPass:
         self.gain = warped**2 * scale
         one = 2 * (warped**2 - 1) * scale
         two = (1 - math.sqrt(2) * warped + warped**2) * scale
-        self._weights: Floats = np.array([self.gain, 2 * self.gain, self.gain, -one, -two])
-        # The input, the two before it, and the last two outputs.
-        self._past: Floats = np.tile(start, (5, 1))
+        gain = self.gain
+        # Direct form II, transposed: (input, state) -> (output, next state), all linear.
+        self._matrix: Floats = np.array(
+            [[gain, 1, 0], [(2 - one) * gain, -one, 1], [(1 - two) * gain, -two, 0]]
+        )
+        self._inputs: Floats = np.stack([start, start - gain * start, (gain - two) * start])
+        self._state = self._inputs[1:]
 
     def __call__(self, x: Floats) -> Floats:
         """Return the next output, shape (n,)."""
-        past = self._past
-        past[0] = x
-        y: Floats = self._weights @ past
-        past[2], past[1] = past[1], x
-        past[4], past[3] = past[3], y
+        self._inputs[0] = x
+        outputs: Floats = self._matrix @ self._inputs
+        self._state[:] = outputs[1:]
+        y: Floats = outputs[0]
         return y
 
     def input_for(self, wanted: Floats) -> Floats:
@@ -52,10 +55,7 @@ class LowPass:
 
         To ask for it at once would not be stable.
         """
-        weights = self._weights
-        _, x1, x2, y1, y2 = self._past
-        first = weights[1:] @ np.stack([x1, x2, y1, y2])  # without the input's own part
-        second = weights[2:] @ np.stack([x1, first, y1])
-        part = weights[0] + weights[1] + weights[3] * weights[0]
-        found: Floats = (wanted - second) / part
+        # The second output is gain * x, and what the first step leaves behind.
+        part, *rest = self._matrix[1] + [self.gain, 0, 0]
+        found: Floats = (wanted - rest @ self._state) / part
         return found

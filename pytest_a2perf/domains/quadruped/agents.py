@@ -1,4 +1,4 @@
-"""Agents for the imitation environments: idle, a gait without and one with feedback."""
+"""Agents for the imitation environments: idle, gaits without and with feedback, and trained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_a2perf.domains.quadruped.action_filter import LowPass
-from pytest_a2perf.domains.quadruped.clips import FRAME_SIZE
 from pytest_a2perf.domains.quadruped.kinematics import (
     DEFAULT_POSE,
     JOINT_HIGH,
@@ -16,15 +15,18 @@ from pytest_a2perf.domains.quadruped.kinematics import (
     feet_in_body,
 )
 from pytest_a2perf.domains.quadruped.model import CONTROL_STEP, STIFFNESS
-from pytest_a2perf.domains.quadruped.reference import TARGET_STEPS
+from pytest_a2perf.domains.quadruped.reference import frames_of
+from pytest_a2perf.domains.quadruped.residual import Residual
 from pytest_a2perf.errors import AgentError
 
-__all__ = ["FeedbackAgent", "IdleAgent", "OpenLoopAgent"]
+__all__ = ["FeedbackAgent", "IdleAgent", "OpenLoopAgent", "TrainedAgent"]
 
 Observation = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
-_TARGETS = 84
+_SMALL = 1e-6
+_SHIFTS: Floats = _SMALL * np.tile(np.eye(4, 3, -1), 4)
+"""Of joints, for differences: none, then each kind of joint in turn, shape (4, 12)."""
 _WEIGHT = 20.04 * 9.81
 """Of the robot, N."""
 
@@ -69,12 +71,11 @@ class OpenLoopAgent:
         seen = observation.astype(np.float64)
         if self._filter is None:
             self._filter = LowPass(seen[48:60])
-        frames = seen[_TARGETS:].reshape(len(TARGET_STEPS), FRAME_SIZE)
+        frames = frames_of(seen)
         joints = frames[1, 7:] + self._lead * (frames[1, 7:] - frames[0, 7:])
-        feet = feet_in_body(joints)
+        feet, jacobian = _feet_and_jacobian(joints)
         height = feet[:, 2] - feet[:, 2].min()
         carries = np.clip(1 - height / 0.02, 0.0, 1.0)
-        jacobian = _jacobian(joints)
         force = np.zeros((4, 3))
         force[:, 2] = -self._load * _WEIGHT * carries / max(carries.sum(), 1.0)
         bend = np.einsum("lij,li->lj", jacobian, force) / STIFFNESS
@@ -166,11 +167,35 @@ class FeedbackAgent(OpenLoopAgent):
         )
 
 
-def _jacobian(joints: Floats) -> Floats:
-    """Return how the feet move with their legs' joints, shape (4, 3 coordinates, 3 joints)."""
-    small = 1e-6
-    shifted = joints + small * np.tile(np.eye(3), 4)
-    return np.moveaxis(feet_in_body(shifted) - feet_in_body(joints), 0, -1) / small
+class TrainedAgent(FeedbackAgent):
+    """Adds to the feedback controller what was learned about a clip.
+
+    Args:
+        env: a `QuadrupedEnv`, or one with its observations.
+        policy: the clip it was trained for, ``"pace"``, ``"trot"`` or ``"spin"``; or the path of a
+            file that ``training/quadruped.py`` wrote; or the policy itself.
+
+    Raises:
+        AgentError: there is no such policy.
+    """
+
+    def __init__(self, env: Any, policy: str | Residual) -> None:
+        super().__init__(env)
+        self._policy = policy if isinstance(policy, Residual) else Residual.load(policy)
+
+    def act(self, observation: Observation) -> Observation:
+        """Return the sum of both actions."""
+        added = self._policy(observation)
+        return (super().act(observation) + added).astype(np.float32)
+
+
+def _feet_and_jacobian(joints: Floats) -> tuple[Floats, Floats]:
+    """Return where the feet are, shape (4, 3), and how they move with their legs' joints.
+
+    The latter has shape (4, 3 coordinates, 3 joints).
+    """
+    feet, *moved = feet_in_body(joints + _SHIFTS)
+    return feet, np.stack([there - feet for there in moved], axis=-1) / _SMALL
 
 
 def _check(env: Any) -> None:

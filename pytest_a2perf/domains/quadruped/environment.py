@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,13 +13,14 @@ from numpy.typing import NDArray
 
 from pytest_a2perf.domains.quadruped.action_filter import LowPass
 from pytest_a2perf.domains.quadruped.clips import Clip
-from pytest_a2perf.domains.quadruped.dynamics import Dynamics, apply_dynamics, draw_dynamics
+from pytest_a2perf.domains.quadruped.dynamics import Dynamics, draw_dynamics
 from pytest_a2perf.domains.quadruped.errors import QuadrupedError
 from pytest_a2perf.domains.quadruped.gaits import Gait, find_clip
 from pytest_a2perf.domains.quadruped.kinematics import DEFAULT_POSE
-from pytest_a2perf.domains.quadruped.model import CONTROL_STEP, SUBSTEPS, compile_model, feet_of
-from pytest_a2perf.domains.quadruped.reference import TARGET_STEPS, WARM_UP, Reference
-from pytest_a2perf.domains.quadruped.reward import Attitude, attitude, compare
+from pytest_a2perf.domains.quadruped.model import CONTROL_STEP
+from pytest_a2perf.domains.quadruped.reference import TARGET_STEPS, TARGETS_AT, WARM_UP, Reference
+from pytest_a2perf.domains.quadruped.reward import compare
+from pytest_a2perf.domains.quadruped.robot import Attitude, Robot
 
 if TYPE_CHECKING:
     from pytest_a2perf.domains.quadruped.render import Renderer
@@ -41,6 +41,8 @@ STANDS_AT_START = 0.1
 MAX_DISTANCE = 1.0
 MAX_ANGLE = math.pi / 2
 HISTORY = 3
+_OLDER = np.r_[0:4, 0:8, 12:24, 12:36, 48:60, 48:72]
+"""Where the histories of an observation come from in the one before; the newest is overwritten."""
 
 
 def curriculum(steps: int, num_parallel_envs: int = 1) -> int:
@@ -103,23 +105,12 @@ class QuadrupedEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             raise QuadrupedError(f"num_parallel_envs is {num_parallel_envs}; it must be above 0")
         if render_mode not in {"rgb_array", None}:
             raise QuadrupedError(f"render_mode is {render_mode!r}; known: 'rgb_array', None")
-        self._built = compile_model()
-        import mujoco
-
         self.clip = find_clip(clip)
         self.render_mode = render_mode
         self._trains, self._parallel = mode == "train", num_parallel_envs
         self._draws = self._trains if enable_randomizer is None else enable_randomizer
-        self.model = copy.copy(self._built)
-        self.data = mujoco.MjData(self.model)
-        self._advance, self._place_geoms = mujoco.mj_step, mujoco.mj_kinematics
-        # Views, each of which would take as long to get as to use.
-        data = self.data
-        self._qpos, self._qvel, self._places = data.qpos, data.qvel, data.geom_xpos
-        self._act, self._ctrl = data.act, data.ctrl
-        feet = feet_of(self.model)
-        self._feet = slice(int(feet[0]), int(feet[-1]) + 1, int(feet[1] - feet[0]))
-        self._soles = frozenset(feet.tolist())
+        self.robot = Robot()
+        self.model, self.data = self.robot.model, self.robot.data
         bounds = _observation_bounds()
         self.observation_space = spaces.Box(-bounds, bounds, dtype=np.float32)
         self.action_space = spaces.Box(-ACTION_LIMIT, ACTION_LIMIT, (12,), np.float32)
@@ -144,27 +135,21 @@ class QuadrupedEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         start = (part - 1) * WARM_UP if stands else part * self.clip.duration
         if self._draws:
             self.dynamics = draw_dynamics(self.np_random)
-            apply_dynamics(self.model, self._built, self.dynamics)
+            self.robot.change(self.dynamics)
             self._lag = self.dynamics.latency / CONTROL_STEP
         if options is not None and "start" in options:
             start = float(options["start"])
         self.limit = curriculum(self._trained, self._parallel) if self._trains else EPISODE_STEPS
         self.reference = Reference(self.clip, start, self.limit)
-        import mujoco
-
-        mujoco.mj_resetData(self.model, self.data)
-        self.data.qpos[:], self.data.qvel[:] = self.reference.state(0)
-        joints = self.data.qpos[7:].copy()
-        self.data.act[:] = joints
-        self._filter, self._command = LowPass(joints), joints
-        mujoco.mj_forward(self.model, self.data)
+        self.robot.place(*self.reference.state(0))
+        self._filter = LowPass(self.robot.joints)
         self._step, self._over = 0, False
-        now = attitude(self.data.qpos.tolist())
-        reading = self._reading(now)
-        self._readings = [reading] * HISTORY
-        self._inertial, self._angles = [reading[:4]] * HISTORY, [reading[4:]] * HISTORY
-        self._actions = [np.zeros(12)] * HISTORY
-        return self._observe(now), {}
+        now = self.robot.attitude()
+        self._readings = [self._reading(now)] * HISTORY
+        self._seen = np.zeros(160, dtype=np.float32)
+        for _ in range(HISTORY):
+            seen = self._observe(now, self._seen[12:24])
+        return seen, {}
 
     def step(self, action: NDArray[Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Move the joints towards the default pose plus ``action``.
@@ -182,34 +167,22 @@ class QuadrupedEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         if square > ACTION_LIMIT**2:
             offset = np.clip(offset, -ACTION_LIMIT, ACTION_LIMIT)
         command = self._filter(offset + DEFAULT_POSE)
-        data, reference = self.data, self.reference
-        # The motors integrate: this moves their set points to the command, evenly.
-        self._act[:] = self._command
-        self._ctrl[:] = (command - self._command) / CONTROL_STEP
-        self._command = command
-        self._advance(self.model, data, nstep=SUBSTEPS)
-        self._place_geoms(self.model, data)
-
+        robot, reference = self.robot, self.reference
+        robot.move(command)
         self._step += 1
-        qpos, feet = self._qpos, self._places[self._feet]
         if reference.begins_cycle[self._step]:
-            reference.sync(self._step, qpos)
-        now = attitude(qpos.tolist())
-        found = compare(reference, self._step, qpos, self._qvel, feet=feet, now=now)
-        fallen = (
-            found.distance > MAX_DISTANCE
-            or found.angle > MAX_ANGLE
-            or not self._soles.issuperset(data.contact.geom[:, 1].tolist())
-        )
+            reference.sync(self._step, self.data.qpos)
+        now = robot.attitude()
+        found = compare(robot.state(now.yaw), reference.states[self._step])
+        fallen = found.distance > MAX_DISTANCE or found.angle > MAX_ANGLE or robot.fallen
         ended = bool(reference.over[self._step])
         late = self._step >= self.limit
         self._over = fallen or ended or late
         self._trained += not self._over
-        self._remember(now, offset)
         info: dict[str, Any] = dict(found.terms)
         if self._over:
             info["is_success"] = not fallen
-        return self._observe(now), found.reward, fallen or ended, late and not fallen, info
+        return self._observe(now, offset), found.reward, fallen or ended, late and not fallen, info
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return a picture of the robot from its side, shape (480, 640, 3).
@@ -235,23 +208,19 @@ class QuadrupedEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """Return roll, pitch, their rates and the joint angles, shape (16,)."""
         reading = np.empty(16)
         reading[0], reading[1] = now.roll, now.pitch
-        reading[2:4] = self._qvel[3:5]
-        reading[4:] = self._qpos[7:]
+        reading[2:4], reading[4:] = self.robot.rates[:2], self.robot.joints
         return reading
 
-    def _remember(self, now: Attitude, action: Floats) -> None:
-        self._readings = [self._reading(now), *self._readings[:-1]]
-        seen = self._readings[0]
+    def _observe(self, now: Attitude, action: NDArray[Any]) -> Observation:
+        reading = self._reading(now)
         if self._lag:
+            self._readings = [reading, *self._readings[:-1]]
             whole = int(self._lag)
             blend = self._lag - whole
-            seen = self._readings[whole] * (1 - blend) + self._readings[whole + 1] * blend
-        self._inertial = [seen[:4], *self._inertial[:-1]]
-        self._angles = [seen[4:], *self._angles[:-1]]
-        self._actions = [action, *self._actions[:-1]]
-
-    def _observe(self, now: Attitude) -> Observation:
-        targets = self.reference.targets(self._step, now.yaw).reshape(-1)
-        return np.concatenate(
-            [*self._inertial, *self._actions, *self._angles, targets], dtype=np.float32
-        )
+            reading = self._readings[whole] * (1 - blend) + self._readings[whole + 1] * blend
+        seen = np.empty(160, dtype=np.float32)
+        seen[:TARGETS_AT] = self._seen[_OLDER]
+        seen[:4], seen[12:24], seen[48:60] = reading[:4], action, reading[4:]
+        seen[TARGETS_AT:] = self.reference.targets(self._step, now.yaw)
+        self._seen = seen
+        return seen.copy()

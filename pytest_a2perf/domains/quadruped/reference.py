@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import cmath
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +13,25 @@ from pytest_a2perf.domains.quadruped.kinematics import DEFAULT_HEIGHT, DEFAULT_P
 from pytest_a2perf.domains.quadruped.model import CONTROL_STEP
 from pytest_a2perf.domains.quadruped.rotations import about_z, conjugate, heading, multiply, rotate
 
-__all__ = ["TARGET_STEPS", "WARM_UP", "Reference"]
+__all__ = ["STATE_SIZE", "TARGETS_AT", "TARGET_STEPS", "WARM_UP", "Reference", "frames_of"]
 
 Floats = NDArray[np.float64]
 
 TARGET_STEPS = (1, 2, 10, 30)
 """How many control steps ahead the targets of an observation are."""
+TARGETS_AT = 84
+"""Where the targets begin in an observation."""
 WARM_UP = 0.25
 """How long the robot may stand in its default pose before the clip begins, s."""
+STATE_SIZE = 49
+"""A state, as robot and reference are compared: MuJoCo's ``qpos`` (19) and ``qvel`` (18), but with
+angular velocities in the world's frame; and the feet (12): all x and y, relative to the root in the
+heading frame, then all z in the world."""
+
+
+def frames_of(observation: NDArray[Any]) -> NDArray[Any]:
+    """Return the targets of an observation of shape (160,): frames, shape (4, 19)."""
+    return observation[TARGETS_AT:].reshape(len(TARGET_STEPS), FRAME_SIZE)
 
 
 class Reference:
@@ -56,39 +68,40 @@ class Reference:
         self.rotation = multiply(turn, rotation)
         self.joints, self.joint_velocities = joints, speeds
         self.linear, self.angular = rotate(turn, linear), rotate(turn, angular)
-        feet = rotate(self.rotation[:, None], feet_in_body(joints))
-        level = about_z(-heading(self.rotation))[:, None]
-        feet = rotate(level, feet)
-        feet[..., 2] += self.position[:, None, 2]  # heights are compared in the world
-        self.rows: Floats = np.concatenate(
-            [self.position, self.rotation, self.linear, self.angular, feet.reshape(rows, 12)],
+        self.origin: Floats = np.zeros(3)
+        level = multiply(about_z(-heading(self.rotation)), self.rotation)
+        feet = rotate(level[:, None], feet_in_body(joints))
+        self.states: Floats = np.concatenate(
+            [
+                self.position,
+                self.rotation,
+                joints,
+                self.linear,
+                self.angular,
+                speeds,
+                feet[..., :2].reshape(rows, 8),
+                feet[..., 2] + self.position[:, 2:],
+            ],
             axis=1,
         )
-        """Position, rotation, velocities, and feet: relative to the root in the heading frame, but
-        with their height in the world; shape (n, 25)."""
-        self.origin: Floats = np.zeros(3)
+        """What is worth 1, shape (n, 49): see `STATE_SIZE`."""
         self._prepare_targets(steps)
 
     def _prepare_targets(self, steps: int) -> None:
-        # Pairs of coordinates as complex numbers: to turn all targets about the vertical is then
-        # a single product.
         ahead = np.arange(steps + 1)[:, None] + np.array(TARGET_STEPS)
         away = self.position[ahead] - self.position[: steps + 1, None]
-        rotation = self.rotation[ahead]
-        self._pairs: NDArray[np.complex128] = np.stack(
-            [
-                away[..., 0] + 1j * away[..., 1],
-                rotation[..., 1] + 1j * rotation[..., 2],
-                rotation[..., 3] + 1j * rotation[..., 0],
-            ],
-            axis=-1,
-        )
-        self._turn: NDArray[np.complex128] = np.empty(3, dtype=np.complex128)
+        w, x, y, z = np.moveaxis(self.rotation[ahead], -1, 0)
         self._targets: NDArray[np.float32] = np.zeros(
-            (steps + 1, len(TARGET_STEPS), FRAME_SIZE), dtype=np.float32
+            (steps + 1, 5, len(TARGET_STEPS), FRAME_SIZE), dtype=np.float32
         )
-        self._targets[..., 2] = away[..., 2]
-        self._targets[..., 7:] = self.joints[ahead]
+        fixed, cosine, sine, half_cosine, half_sine = np.moveaxis(self._targets, 1, 0)
+        fixed[..., 2], fixed[..., 7:] = away[..., 2], self.joints[ahead]
+        # Turned by the heading, backwards; a quaternion, by its half.
+        cosine[..., 0], cosine[..., 1] = away[..., 0], away[..., 1]
+        sine[..., 0], sine[..., 1] = away[..., 1], -away[..., 0]
+        half_cosine[..., 3:7] = np.stack([x, y, z, w], axis=-1)
+        half_sine[..., 3:7] = np.stack([y, -x, -w, z], axis=-1)
+        self._targets = self._targets.reshape(steps + 1, 5, -1)
 
     def targets(self, step: int, yaw: float) -> NDArray[np.float32]:
         """Return the frames to come, in the robot's heading frame.
@@ -99,23 +112,23 @@ class Reference:
 
         Returns:
             Position relative to the reference's current one, rotation (x, y, z, w) with w not
-            below 0, and joint angles, shape (4, 19).
+            below 0, and joint angles, of four frames, shape (76,).
         """
-        half = cmath.exp(-0.5j * yaw)
-        turn = self._turn
-        turn[0], turn[1], turn[2] = half * half, half, half.conjugate()
-        pairs = (self._pairs[step] * turn).view(np.float64)
-        below = pairs[:, 5] < 0
-        if below.any():
-            pairs[below, 2:] *= -1
-        found: NDArray[np.float32] = self._targets[step]
-        found[:, :2] = pairs[:, :2]
-        found[:, 3:7] = pairs[:, 2:]
+        turn = np.array(
+            [1.0, math.cos(yaw), math.sin(yaw), math.cos(yaw / 2), math.sin(yaw / 2)],
+            dtype=np.float32,
+        )
+        found: NDArray[np.float32] = turn @ self._targets[step]
+        if min(found[6::FRAME_SIZE].tolist()) < 0:
+            frames = found.reshape(-1, FRAME_SIZE)
+            frames[frames[:, 6] < 0, 3:7] *= -1
         return found
 
     def sync(self, step: int, position: Floats) -> None:
-        """Move the reference to where the robot is, on the ground plane."""
-        self.origin[:2] = position[:2] - self.position[step, :2]
+        """Move the reference, from a step on, to where the robot is on the ground plane."""
+        origin = position[:2] - self.position[step, :2]
+        self.states[step:, :2] += origin - self.origin[:2]
+        self.origin[:2] = origin
 
     def state(self, step: int) -> tuple[Floats, Floats]:
         """Return the reference as MuJoCo's ``qpos`` and ``qvel``, shapes (19,) and (18,)."""

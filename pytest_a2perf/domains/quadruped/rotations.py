@@ -33,9 +33,13 @@ def conjugate(rotation: Floats) -> Floats:
 
 def rotate(rotation: Floats, vector: Floats) -> Floats:
     """Rotate vectors, shape (..., 3)."""
-    axis = rotation[..., 1:]
-    twice = 2 * np.cross(axis, vector)
-    return vector + rotation[..., :1] * twice + np.cross(axis, twice)
+    w, x, y, z = np.moveaxis(rotation, -1, 0)
+    a, b, c = np.moveaxis(vector, -1, 0)
+    # Twice the cross product, by coordinates: several times faster than np.cross.
+    i, j, k = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
+    return np.stack(
+        [a + w * i + y * k - z * j, b + w * j + z * i - x * k, c + w * k + x * j - y * i], axis=-1
+    )
 
 
 def about_z(angle: Floats | float) -> Floats:
