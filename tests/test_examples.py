@@ -56,7 +56,8 @@ def test_every_example_is_listed():
     assert sorted(listed) == FOLDERS
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+# The baselines train for minutes; tests/test_baselines_example.py runs them in miniature.
+@pytest.mark.parametrize("name", [name for name in FOLDERS if name != "baselines"])
 def test_an_example_does_what_its_readme_says(copy, name):
     folder = copy(name)
     text = (folder / "README.md").read_text(encoding="utf-8")
@@ -120,6 +121,17 @@ def test_a_policy_can_be_trained_anew_and_an_untrained_one_fails(copy):
         "pytest --a2perf -k 'as-trained or other-worlds'",
         "FAIL      return.mean",
         "FAIL      generalization.mean",
+    )
+
+
+def test_a_submission_whose_training_raises_fails(copy):
+    folder = copy("submission")
+    replace(folder / "cross_entropy" / "train.py", "    root = ", "    raise ValueError('no data')\n    root = ")  # fmt: skip
+    fails(
+        folder,
+        "pytest --a2perf",
+        "submission 'cross_entropy': train() raised ValueError: no data",
+        "its training with seed 0 did not come to its end",
     )
 
 

@@ -336,6 +336,22 @@ def test_keys_of_learning_need_their_phase(project, write):
     )
 
 
+def test_the_same_name_in_several_files(project, write, records):
+    other = TRAIN.replace("seeds = 3", "agent_options = {gain = 2.0}")
+    write(TRAIN + EVALUATE.replace("seeds = 5", "seeds = 1"), "one")
+    write(other + EVALUATE.replace("seeds = 5", "seeds = 1"), "two")
+    write(EVALUATE.replace("run:learn", "run:scenarios/two.toml::learn"), "by_id")
+    project.runpytest("--a2perf").assert_outcomes(passed=14)
+    found = {record.nodeid: record.context.get("trained_by") for record in records()}
+    assert found["scenarios/one.toml::evaluate[0]"] == "scenarios/one.toml::learn"
+    assert found["scenarios/two.toml::evaluate[0]"] == "scenarios/two.toml::learn"
+    assert found["scenarios/by_id.toml::evaluate[4]"] == "scenarios/two.toml::learn"
+    write(EVALUATE, "third")
+    result = project.runpytest("--a2perf")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*several scenarios are called 'learn': scenarios/one.toml::l*"])
+
+
 def test_an_agent_without_a_loader_says_what_it_lacks(project, write):
     project.makepyfile(
         bare="def train(training):\n    (training.folder / 'x.npz').touch()\n    return 'x.npz'"

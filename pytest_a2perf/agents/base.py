@@ -41,6 +41,7 @@ class AgentContext:
         root: folder against which relative paths are resolved.
         options: the scenario's ``agent_options``.
         run: folder of the run in progress, or None.
+        scenario: id of the trial's scenario, or empty.
         note: takes, by name, what the trial's record should say of the agent.
     """
 
@@ -49,6 +50,7 @@ class AgentContext:
     root: Path
     options: Mapping[str, Any] = field(default_factory=dict)
     run: Path | None = None
+    scenario: str = ""
     note: Callable[..., None] = _say_nothing
 
 

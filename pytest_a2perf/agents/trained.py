@@ -43,7 +43,7 @@ def make_trained(name: str, context: AgentContext) -> Any:
     run = context.run
     runs = context.root / ".a2perf" / "runs" if run is None else run.parent
     try:
-        artefacts = find_artefacts(name, runs, "" if run is None else run.name)
+        artefacts = find_artefacts(name, runs, "" if run is None else run.name, context.scenario)
     except A2PerfError as error:
         raise InfraError(f"agent '{PREFIX}{name}': {error}") from None
     seed = options.pop("seed", None)

@@ -109,7 +109,13 @@ def _record(trial: Trial, options: GymOptions, found: tuple[Policy, dict[str, An
         agent: Any = scenario.agent
         if found is not None:
             context = AgentContext(
-                recorder, trial.seed, trial.root, found[1], trial.run_folder, trial.note
+                recorder,
+                trial.seed,
+                trial.root,
+                found[1],
+                trial.run_folder,
+                trial.record.scenario,
+                trial.note,
             )
             agent = make_trained(agent.removeprefix(PREFIX), context)
         run_episodes(trial, recorder, agent, options)

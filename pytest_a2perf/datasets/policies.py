@@ -37,7 +37,9 @@ def policy_of(trial: Trial, options: CollectOptions) -> tuple[Policy, dict[str, 
         return None
     run, settings = trial.run_folder, dict(scenario.agent_options)
     try:
-        artefacts = find_artefacts(scenario.agent.removeprefix(PREFIX), run.parent, run.name)
+        artefacts = find_artefacts(
+            scenario.agent.removeprefix(PREFIX), run.parent, run.name, trial.record.scenario
+        )
     except A2PerfError as error:
         raise InfraError(f"agent {scenario.agent!r}: {error}") from None
     if options.level is None:

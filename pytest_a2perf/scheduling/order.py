@@ -15,6 +15,7 @@ from pytest_a2perf.agents.trained import PREFIX
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.keys import PLANNED
 from pytest_a2perf.scenarios.collector import GateItem
+from pytest_a2perf.training.artefacts import resolve
 from pytest_a2perf.trials.plan import PlannedTrial
 
 __all__ = ["NOWHERE", "Place", "find_places", "group_of"]
@@ -107,8 +108,7 @@ def _needs(planned: Mapping[str, PlannedTrial]) -> dict[str, tuple[str, ...]]:
     for nodeid, plan in planned.items():
         scenario = plan.scenario
         if scenario.phase == "train":
-            for name in (scenario.name, plan.scenario_id):
-                trained.setdefault(name, []).append(nodeid)
+            trained.setdefault(plan.scenario_id, []).append(nodeid)
         elif scenario.phase == "collect" and scenario.dataset is not None:
             collected.setdefault(scenario.dataset, []).append(nodeid)
     needs = {}
@@ -116,7 +116,8 @@ def _needs(planned: Mapping[str, PlannedTrial]) -> dict[str, tuple[str, ...]]:
         scenario = plan.scenario
         others: list[str] = []
         if scenario.agent.startswith(PREFIX):
-            trainings = trained.get(scenario.agent.removeprefix(PREFIX), [])
+            name = resolve(scenario.agent.removeprefix(PREFIX), trained, plan.scenario_id)
+            trainings = trained.get(name, [])
             seed = scenario.agent_options.get("seed", plan.seed)
             own = [other for other in trainings if planned[other].seed == seed]
             others += trainings if scenario.phase == "collect" else own or trainings

@@ -15,7 +15,7 @@ from pytest_a2perf.suggest import did_you_mean
 
 __all__ = [
     "ARTEFACT", "MANIFEST", "Artefact", "Checkpoint", "artefacts_of", "find_artefacts",
-    "write_manifest",
+    "resolve", "write_manifest",
 ]  # fmt: skip
 
 MANIFEST = "a2perf.json"
@@ -116,23 +116,46 @@ def artefacts_of(run: Path) -> Iterable[Artefact]:
         yield read_manifest(path.parent)
 
 
-def find_artefacts(name: str, runs: Path, current: str = "") -> list[Artefact]:
+def resolve(name: str, scenarios: Iterable[str], beside: str) -> str:
+    """Return the id of the scenario that a name means, or empty if it means none.
+
+    Args:
+        name: of a scenario, or its whole id.
+        scenarios: ids to choose from.
+        beside: id of the scenario that names it, whose file comes first.
+
+    Raises:
+        A2PerfError: scenarios of several other files have the name.
+    """
+    found = {one for one in scenarios if name in (one, one.rpartition("::")[2])}
+    own = f"{beside.rpartition('::')[0]}::{name}"
+    if own in found or len(found) < 2:
+        return own if own in found else next(iter(found), "")
+    raise A2PerfError(
+        f"several scenarios are called {name!r}: {', '.join(sorted(found))}; name one by its id"
+    )
+
+
+def find_artefacts(name: str, runs: Path, current: str = "", beside: str = "") -> list[Artefact]:
     """Return what a scenario trained, one artefact for each seed, sorted by seed.
 
     Args:
         name: of the scenario, or its whole id.
         runs: folder of all runs.
+        beside: id of the scenario that asks; of several with the same name, the one in its file
+            is meant.
         current: id of the run in progress, which is looked at first, also for trainings that
             failed; then the newest run in which one came to its end.
 
     Raises:
-        A2PerfError: no run here trained it.
+        A2PerfError: no run here trained it, or scenarios of several other files have the name.
     """
     newest = sorted((path.parent for path in runs.glob(f"*/{RECORDS}")), reverse=True)
     known = set()
     for run in [runs / current, *newest] if current else newest:
         trained = list(artefacts_of(run))
-        found = [artefact for artefact in trained if name in (artefact.name, artefact.scenario)]
+        meant = resolve(name, {artefact.scenario for artefact in trained}, beside)
+        found = [artefact for artefact in trained if artefact.scenario == meant]
         if found and (run.name == current or any(artefact.complete for artefact in found)):
             return sorted(found, key=lambda artefact: artefact.seed)
         known |= {artefact.name for artefact in trained}

@@ -93,9 +93,13 @@ def _check_collected(dataset: str, run: Path) -> None:
         InfraError: a trial that collects it has no result.
     """
     records = read_records(run) if (run / RECORDS).is_file() else ()
-    for record in records:
-        collects = record.phase == "collect" and record.context.get("dataset") == dataset
-        if collects and record.outcome != "success":
+    collected = {
+        record.nodeid: record  # the last one, since a resumed run repeats what failed
+        for record in records
+        if record.phase == "collect" and record.context.get("dataset") == dataset
+    }
+    for record in collected.values():
+        if record.outcome != "success":
             raise InfraError(f"dataset {dataset!r}: {record.nodeid} was to collect it and failed")
 
 

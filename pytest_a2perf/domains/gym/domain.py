@@ -143,7 +143,13 @@ def run_episodes(
     vector = hasattr(env, "num_envs")
     seed_everything(env, trial.seed)
     context = AgentContext(
-        env, trial.seed, trial.root, scenario.agent_options, trial.run_folder, trial.note
+        env,
+        trial.seed,
+        trial.root,
+        scenario.agent_options,
+        trial.run_folder,
+        trial.record.scenario,
+        trial.note,
     )
     seeds = episode_seeds(trial.seed, episodes or scenario.episodes)
     condition = None if options.success is None else parse_condition(options.success)

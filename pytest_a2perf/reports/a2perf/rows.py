@@ -84,7 +84,8 @@ def _curves(records: Sequence[Record]) -> list[Run]:
 def _std(values: Floats) -> float:
     if values.size < 2:
         raise UnsupportedSampleError("a standard deviation needs 2 values")
-    return float(values.std(ddof=1))
+    # Of equal values, rounding would leave something like 5e-21.
+    return float(values.std(ddof=1)) if np.ptp(values) else 0.0
 
 
 def _application(phase: Phase, label: str, metric: str, spread: Spread | None = None) -> Row:
