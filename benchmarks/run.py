@@ -23,6 +23,7 @@ SCRIPTS = (
     "workers",
     "circuit",
     "quadruped",
+    "web",
     "against",
 )
 PACKAGES = ("pytest", "pytest-xdist", "pytest-benchmark", "gymnasium", "numpy", "numba")

@@ -13,6 +13,7 @@ __all__ = ["register"]
 
 _CIRCUIT = "pytest_a2perf.domains.circuit.environment:CircuitEnv"
 _QUADRUPED = "pytest_a2perf.domains.quadruped.environment:QuadrupedEnv"
+_WEB = "pytest_a2perf.domains.web.environment:WebNavigationEnv"
 _ENVS: dict[str, tuple[str, dict[str, Any]]] = {
     "a2perf/CircuitTraining-Ariane-v0": (_CIRCUIT, {"netlist": "ariane"}),
     "a2perf/CircuitTraining-ToyMacro-v0": (_CIRCUIT, {"netlist": "toy"}),
@@ -21,6 +22,10 @@ _ENVS: dict[str, tuple[str, dict[str, Any]]] = {
     "a2perf/QuadrupedLocomotion-DogTrot-v0": (_QUADRUPED, {"clip": "trot"}),
     "a2perf/QuadrupedLocomotion-DogSpin-v0": (_QUADRUPED, {"clip": "spin"}),
     "a2perf/QuadrupedLocomotion-v0": (_QUADRUPED, {}),
+    "a2perf/WebNavigation-Difficulty-01-v0": (_WEB, {"difficulty": 1}),
+    "a2perf/WebNavigation-Difficulty-02-v0": (_WEB, {"difficulty": 2}),
+    "a2perf/WebNavigation-Difficulty-03-v0": (_WEB, {"difficulty": 3}),
+    "a2perf/WebNavigation-v0": (_WEB, {}),
 }
 _VECTORS = {_QUADRUPED: "pytest_a2perf.domains.quadruped.vector:QuadrupedVectorEnv"}
 """Entry points of environments that have a vector mode of their own, and what makes it."""

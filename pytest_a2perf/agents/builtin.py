@@ -197,6 +197,7 @@ BUILTIN: Mapping[str, AgentFactory] = {
     "circuit-by-area": _of_domain("circuit", "ByAreaAgent"),
     "circuit-greedy": _of_domain("circuit", "GreedyAgent", "clusters_every"),
     "circuit-random": _of_domain("circuit", "RandomLegalAgent"),
+    "miniwob-oracle": _of_domain("miniwob", "MiniwobOracle"),
     "quadruped-feedback": _of_domain(
         "quadruped", "FeedbackAgent", "lead", "load", "capture", "steer", "damp"
     ),
@@ -204,6 +205,7 @@ BUILTIN: Mapping[str, AgentFactory] = {
     "quadruped-open-loop": _of_domain("quadruped", "OpenLoopAgent", "lead", "load"),
     "quadruped-trained": _of_domain("quadruped", "TrainedAgent", "policy"),
     "run": _trained,
+    "web-llm": _shipped(
         _web_llm,
         "model",
         "api_base",
@@ -213,6 +215,8 @@ BUILTIN: Mapping[str, AgentFactory] = {
         "max_retries",
         "corrections",
     ),
+    "web-oracle": _of_domain("web", "OracleAgent"),
+    "web-random": _of_domain("web", "RandomElementAgent"),
     "ant-gait": _shipped(lambda _, options: AntGait(**options), "frequency", "stride", "lift"),
 }
 """Name -> factory of the shipped agents."""

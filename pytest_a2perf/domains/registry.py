@@ -18,6 +18,7 @@ _BUILTIN = {
     "circuit": "pytest_a2perf.domains.circuit.domain:CircuitDomain",
     "gym": "pytest_a2perf.domains.gym.domain:GymDomain",
     "quadruped": "pytest_a2perf.domains.quadruped.domain:QuadrupedDomain",
+    "web": "pytest_a2perf.domains.web.domain:WebDomain",
 }
 _domains: dict[str, Domain] = {}
 

@@ -202,9 +202,7 @@ class Instruments:
         visible_devices()
         self._find_rapl()
 
-    def meters(
-        self, energy: EnergyOptions, target: str = "any", *, tree: bool = False
-    ) -> MeterSet:
+    def meters(self, energy: EnergyOptions, target: str = "any", *, tree: bool = False) -> MeterSet:
         """Return new meters for one trial or one probe.
 
         Time and memory are always read, visible GPUs unless ``target`` is ``cpu`` (an idle GPU is

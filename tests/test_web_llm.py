@@ -1,0 +1,277 @@
+"""The agent that asks a language model, against a server with scripted answers."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from chat_server import ChatServer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_a2perf.domains.web.chat import Chat
+from pytest_a2perf.domains.web.llm import Move, ReplyError, parse_reply
+from pytest_a2perf.errors import AgentError, InfraError
+
+FIELDS = ("username", "password", "city")
+# litellm keeps clients and an event loop that nobody closes.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+# -- replies --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "move"),
+    [
+        ("type 3 city", Move(3, "city")),
+        ("click 7", Move(7, None)),
+        ("I fill in the name.\n**Type [3] 'city'**", Move(3, "city")),
+        ("CLICK #7.", Move(7, None)),
+        ("type(3, city)", Move(3, "city")),
+        ("First click 1, later:\nclick 2", Move(2, None)),
+        ("<think>click 1 or type 3 city</think>\nclick 2", Move(2, None)),
+        ('```json\n{"action": "type", "element": 3, "field": "city"}\n```', Move(3, "city")),
+        ('{"element": "7", "action": "click", "field": null}', Move(7, None)),
+        ('{"broken": click} {"action": "click", "element": 7}', Move(7, None)),
+        ("click 4 because of the city", Move(4, None)),
+    ],
+)
+def test_replies_with_an_action(reply, move):
+    assert parse_reply(reply, 10, FIELDS) == move
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("", "no action"),
+        ("I cannot do that.", "no action"),
+        ('{"action": "fly", "element": 3}', "no action"),
+        ('{"action": "click", "element": "seven"}', "no action"),
+        ("click 10", "no element 10; the page has 0 to 9"),
+        ('{"action": "click", "element": -1}', "no element -1"),
+        ("type 3", "name the field"),
+        ("type 3 town", "no field 'town'; valid: city, password, username"),
+        ("type 3 user", "did you mean 'username'"),
+    ],
+)
+def test_replies_without_one(reply, said):
+    with pytest.raises(ReplyError, match=said):
+        parse_reply(reply, 10, FIELDS)
+
+
+@given(st.text() | st.recursive(st.none() | st.text() | st.integers(), lambda x: st.dictionaries(st.sampled_from(["action", "element", "field"]), x)).map(json.dumps))  # fmt: skip
+def test_any_reply_is_an_action_of_the_page_or_is_told_what_is_wrong(reply):
+    try:
+        move = parse_reply(reply, 3, FIELDS)
+    except ReplyError:
+        return
+    assert 0 <= move.element < 3
+    assert move.field in (None, *FIELDS)
+
+
+@given(st.integers(0, 9), st.sampled_from([None, *FIELDS]), st.text())
+def test_an_action_on_the_last_line_counts(element, field, before):
+    line = f"click {element}" if field is None else f"type {element} {field}"
+    assert parse_reply(f"{before}\n{line}", 10, FIELDS) == Move(element, field)
+
+
+# -- the model ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported():
+    """Import litellm once: it takes seconds, and pytester forgets what a test imports."""
+    Chat("openai/scripted")
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Start servers that answer by a script."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    servers = []
+
+    def served(*script):
+        servers.append(ChatServer(*script))
+        return servers[-1]
+
+    yield served
+    for server in servers:
+        server.close()
+
+
+HELLO = [{"role": "user", "content": "Hello"}]
+BUSY = (429, {"Retry-After": "0.01"})
+
+
+def chat(server, **settings):
+    return Chat("openai/scripted", server.url, **settings)
+
+
+def test_an_answer_is_counted(served):
+    server = served("Good day")
+    model = chat(server, temperature=0.5, max_tokens=20)
+    assert [model.ask(HELLO) for _ in range(2)] == ["Good day", "Good day"]
+    assert model.usage == {"calls": 2, "prompt_tokens": 200, "completion_tokens": 14}
+    assert server.asked[0]["messages"] == HELLO
+    assert server.asked[0]["model"] == "scripted"
+    assert (server.asked[0]["temperature"], server.asked[0]["max_tokens"]) == (0.5, 20)
+
+
+def test_a_busy_server_is_asked_again(served):
+    server = served(BUSY, (503, {}), "at last")
+    assert chat(server).ask(HELLO) == "at last"
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts", "error"),
+    [(429, 3, InfraError), (500, 3, InfraError), (401, 1, InfraError), (403, 1, InfraError), (400, 1, AgentError), (404, 1, AgentError)],
+)  # fmt: skip
+def test_a_server_that_does_not_answer(status, attempts, error, served):
+    server = served((status, {"Retry-After": "0.01"}))
+    with pytest.raises(error, match=f"model 'openai/scripted' at {server.url} .*scripted {status}"):
+        chat(server, max_retries=2).ask(HELLO)
+    assert len(server.asked) == attempts
+
+
+def test_a_server_that_is_down():
+    server = ChatServer("never")
+    server.close()
+    model = chat(server, max_retries=0)
+    with pytest.raises(InfraError, match=r"does not answer: .*Connection error"):
+        model.ask(HELLO)
+
+
+def test_the_key_is_the_environments_and_is_never_shown(served, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-secret")
+    server = served("fine", lambda _: (400, {"X": "sk-secret-secret"}))
+    model = chat(server)
+    model.ask(HELLO)
+    assert server.keys == ["Bearer sk-secret-secret"]
+    error = ValueError("wrong key sk-secret-secret")
+    assert model._say("refuses", error).endswith("refuses: wrong key $OPENAI_API_KEY")
+    with pytest.raises(TypeError, match="api_key"):
+        Chat("openai/scripted", server.url, api_key="sk-other")
+
+
+# -- the agent ------------------------------------------------------------------------------------
+
+SITE = """
+    [[scenario]]
+    name = "login"
+    domain = "web"
+    task = "a2perf/WebNavigation-v0"
+    agent = "web-llm"
+    seeds = 1
+    options.env.designs = [{{ number_of_pages = 1, action = ["username", "rememberme", "next_login"], action_page = [0, 0, 0] }}]
+    options.env.step_limit = 6
+    agent_options = {{ model = "openai/scripted", api_base = "{url}", {more} }}
+"""
+
+
+@pytest.fixture
+def run(write, project, records):
+    """Run a scenario against a server; return its only record."""
+
+    def run(server, more="max_retries = 0"):
+        write(SITE.format(url=server.url, more=more))
+        project.runpytest("--a2perf")
+        (record,) = records()
+        return record
+
+    return run
+
+
+def solve(messages):
+    """Read the page as a model would, and do the first thing that is missing."""
+    page = messages[1]["content"].partition("The page:")[2]
+    for pattern, action in (
+        (r'\[(\d+)\] textbox .* = ""', "type {} username"),
+        (r'\[(\d+)\] checkbox ".*" is off', "click {}"),
+        (r'\[(\d+)\] button "', "click {}"),
+    ):
+        found = re.search(pattern, page)
+        if found:
+            return action.format(found[1])
+    raise AssertionError(page)
+
+
+def test_a_model_that_reads_solves_a_site(served, run):
+    server = served(solve)
+    record = run(server)
+    (episode,) = record.episodes
+    assert (record.outcome, episode.success, episode.length) == ("success", True, 3)
+    assert record.context["llm"] == {
+        "model": "openai/scripted",
+        "calls": 3,
+        "prompt_tokens": 300,
+        "completion_tokens": 21,
+        "bad_replies": 0,
+        "lost_steps": 0,
+    }
+    last = server.asked[-1]["messages"][1]["content"]
+    assert re.search(r"You did so far:\ntype \d+ username\nclick \d+\n\nThe page:", last)
+    assert re.search(r"^username: \S+$", last, re.MULTILINE)
+    assert record.samples["latency"].count == 3
+
+
+def test_bad_replies_are_told_and_a_step_is_lost_in_the_end(served, run):
+    server = served("Hm.", "click 999", "type 1 town", "Well.", solve)
+    record = run(server)
+    assert record.outcome == "success"
+    (episode,) = record.episodes
+    assert episode.length == 4
+    assert episode.total == pytest.approx(1 + 1 - 4 * 0.05 - 0.5)
+    assert record.context["llm"] | {"bad_replies": 4, "lost_steps": 1} == record.context["llm"]
+    told = [messages[-1]["content"] for messages in (each["messages"] for each in server.asked)]
+    assert told[1] == "There is no action in your answer."
+    assert told[2].startswith("There is no element 999; the page has 0 to")
+    assert "nothing, as your answer held no action" in told[3]
+    assert server.asked[2]["messages"][2] == {"role": "assistant", "content": "Hm."}
+
+
+def test_a_busy_endpoint_delays_a_trial_and_does_not_fail_it(served, run):
+    record = run(served(BUSY, solve), more="max_retries = 2")
+    assert record.outcome == "success"
+    assert record.context["llm"]["calls"] == 3
+
+
+def test_an_endpoint_that_is_down_is_infrastructure(run):
+    server = ChatServer("never")
+    server.close()
+    record = run(server)
+    assert record.outcome == "infra"
+    assert "model 'openai/scripted' at http://127.0.0.1" in record.error["message"]
+    assert record.context["llm"]["calls"] == 0
+
+
+def test_an_endpoint_that_goes_down_leaves_what_was_counted(served, run):
+    server = served("Hm.", (500, {}))
+    record = run(server)
+    assert record.outcome == "infra"
+    assert record.context["llm"] | {"calls": 1, "prompt_tokens": 100} == record.context["llm"]
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "said"),
+    [
+        ("a2perf/WebNavigation-Difficulty-01-v0", "", "needs agent_options.model"),
+        ("CartPole-v1", 'model = "x"', "needs one environment of a2perf/WebNavigation"),
+        ("CartPole-v1", 'api_key = "x"', "has no option 'api_key'"),
+    ],
+)
+def test_what_the_agent_cannot_do(task, options, said, project, write, records):
+    write(f"""
+        [[scenario]]
+        name = "x"
+        task = "{task}"
+        agent = "web-llm"
+        seeds = 1
+        agent_options = {{ {options} }}
+    """)
+    project.runpytest("--a2perf")
+    (record,) = records()
+    assert record.outcome == "error"
+    assert said in record.error["message"]
