@@ -24,6 +24,7 @@ SCRIPTS = (
     "circuit",
     "quadruped",
     "web",
+    "web_browsers",
     "against",
 )
 PACKAGES = ("pytest", "pytest-xdist", "pytest-benchmark", "gymnasium", "numpy", "numba")

@@ -175,8 +175,8 @@ SITE = """
 def run(write, project, records):
     """Run a scenario against a server; return its only record."""
 
-    def run(server, more="max_retries = 0"):
-        write(SITE.format(url=server.url, more=more))
+    def run(server, more="max_retries = 0", model="openai/scripted"):
+        write(SITE.format(url=server.url, more=more).replace("openai/scripted", model))
         project.runpytest("--a2perf")
         (record,) = records()
         return record
@@ -198,13 +198,18 @@ def solve(messages):
     raise AssertionError(page)
 
 
+def reported(record):
+    own = ("potential", "wasted")  # of the domain
+    return {name: got.value for name, got in record.reported.items() if name not in own}
+
+
 def test_a_model_that_reads_solves_a_site(served, run):
     server = served(solve)
     record = run(server)
     (episode,) = record.episodes
     assert (record.outcome, episode.success, episode.length) == ("success", True, 3)
-    assert record.context["llm"] == {
-        "model": "openai/scripted",
+    assert record.context["llm"] == "openai/scripted"
+    assert reported(record) == {
         "calls": 3,
         "prompt_tokens": 300,
         "completion_tokens": 21,
@@ -217,6 +222,13 @@ def test_a_model_that_reads_solves_a_site(served, run):
     assert record.samples["latency"].count == 3
 
 
+def test_what_a_model_costs_is_reported_where_its_prices_are_known(served, run):
+    record = run(served(solve), model="openai/gpt-4o-mini")
+    cost = record.reported["cost"]
+    assert cost.value == pytest.approx((300 * 0.15 + 21 * 0.6) * 1e-6)
+    assert (cost.unit, cost.source, cost.quality) == ("USD", "litellm", "modelled")
+
+
 def test_bad_replies_are_told_and_a_step_is_lost_in_the_end(served, run):
     server = served("Hm.", "click 999", "type 1 town", "Well.", solve)
     record = run(server)
@@ -224,7 +236,7 @@ def test_bad_replies_are_told_and_a_step_is_lost_in_the_end(served, run):
     (episode,) = record.episodes
     assert episode.length == 4
     assert episode.total == pytest.approx(1 + 1 - 4 * 0.05 - 0.5)
-    assert record.context["llm"] | {"bad_replies": 4, "lost_steps": 1} == record.context["llm"]
+    assert reported(record) | {"bad_replies": 4, "lost_steps": 1} == reported(record)
     told = [messages[-1]["content"] for messages in (each["messages"] for each in server.asked)]
     assert told[1] == "There is no action in your answer."
     assert told[2].startswith("There is no element 999; the page has 0 to")
@@ -235,7 +247,7 @@ def test_bad_replies_are_told_and_a_step_is_lost_in_the_end(served, run):
 def test_a_busy_endpoint_delays_a_trial_and_does_not_fail_it(served, run):
     record = run(served(BUSY, solve), more="max_retries = 2")
     assert record.outcome == "success"
-    assert record.context["llm"]["calls"] == 3
+    assert reported(record)["calls"] == 3
 
 
 def test_an_endpoint_that_is_down_is_infrastructure(run):
@@ -244,14 +256,14 @@ def test_an_endpoint_that_is_down_is_infrastructure(run):
     record = run(server)
     assert record.outcome == "infra"
     assert "model 'openai/scripted' at http://127.0.0.1" in record.error["message"]
-    assert record.context["llm"]["calls"] == 0
+    assert reported(record)["calls"] == 0
 
 
 def test_an_endpoint_that_goes_down_leaves_what_was_counted(served, run):
     server = served("Hm.", (500, {}))
     record = run(server)
     assert record.outcome == "infra"
-    assert record.context["llm"] | {"calls": 1, "prompt_tokens": 100} == record.context["llm"]
+    assert reported(record) | {"calls": 1, "prompt_tokens": 100} == reported(record)
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ class Agent(Protocol):
         """Get ready for an environment; called once, before the first episode."""
 
 
-def _say_nothing(**context: Any) -> None:
-    del context
+def _ignore(*_: Any, **__: Any) -> None:
+    """Take what nobody records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class AgentContext:
         run: folder of the run in progress, or None.
         scenario: id of the trial's scenario, or empty.
         note: takes, by name, what the trial's record should say of the agent.
+        report: takes name, value and unit of a number that gates may name, as `Trial.report`.
     """
 
     env: Any
@@ -51,7 +52,8 @@ class AgentContext:
     options: Mapping[str, Any] = field(default_factory=dict)
     run: Path | None = None
     scenario: str = ""
-    note: Callable[..., None] = _say_nothing
+    note: Callable[..., None] = _ignore
+    report: Callable[..., None] = _ignore
 
 
 AgentFactory = Callable[[str, AgentContext], Any]

@@ -150,6 +150,7 @@ def run_episodes(
         trial.run_folder,
         trial.record.scenario,
         trial.note,
+        trial.report,
     )
     seeds = episode_seeds(trial.seed, episodes or scenario.episodes)
     condition = None if options.success is None else parse_condition(options.success)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from typing import Any
@@ -25,6 +26,7 @@ class Chat:
 
     Attributes:
         usage: ``calls``, ``prompt_tokens`` and ``completion_tokens`` so far.
+        cost: of them in dollars, by litellm's table; None for a model that it has no prices of.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Chat:
         max_retries: int = 3,
     ) -> None:
         self.usage = {"calls": 0, "prompt_tokens": 0, "completion_tokens": 0}
+        self.cost: float | None = 0.0
         self._where = f"model {model!r}" + (f" at {api_base}" if api_base else "")
         self._settings: dict[str, Any] = {
             "model": model,
@@ -84,7 +87,15 @@ class Chat:
         usage = getattr(answer, "usage", None)
         for name in ("prompt_tokens", "completion_tokens"):
             self.usage[name] += getattr(usage, name, None) or 0
+        self._charge(answer)
         return str(answer.choices[0].message.content or "")
+
+    def _charge(self, answer: Any) -> None:
+        """Add an answer's price; without one, the sum would be too low."""
+        price = None
+        with contextlib.suppress(Exception):  # it raises for models that it does not know
+            price = self._litellm.completion_cost(answer)
+        self.cost = None if price is None or self.cost is None else self.cost + float(price)
 
     def _say(self, what: str, error: Exception) -> str:
         message = " ".join(str(error).split())

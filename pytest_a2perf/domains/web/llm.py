@@ -101,8 +101,9 @@ class LlmWebAgent:
     A reply without a valid action is answered with what is wrong about it, at most ``corrections``
     times; then the step is lost, which costs what any action without effect does.
 
-    The trial's record gets, in its context as ``llm``, the model's name, ``calls``,
-    ``prompt_tokens``, ``completion_tokens``, ``bad_replies`` and ``lost_steps``.
+    The trial reports ``calls``, ``prompt_tokens``, ``completion_tokens``, ``bad_replies`` and
+    ``lost_steps``, and ``cost`` in dollars where litellm knows the model's prices. Its record's
+    context has the model's name as ``llm``.
 
     Args:
         context: of the trial; its environment is a `WebNavigationEnv`.
@@ -125,7 +126,7 @@ class LlmWebAgent:
         self._env = env
         self._model = model
         self._chat = Chat(model, **settings)
-        self._note = context.note
+        self._context = context
         self._corrections = corrections
         self._moves: list[str] = []
         self._bad = self._lost = 0
@@ -165,15 +166,15 @@ class LlmWebAgent:
         return min(count, MAX_ELEMENTS - 1)  # no element, unless the page is as long as can be
 
     def close(self) -> None:
-        """Note what the model was asked, and what that took."""
-        self._note(
-            llm={
-                "model": self._model,
-                **self._chat.usage,
-                "bad_replies": self._bad,
-                "lost_steps": self._lost,
-            }
-        )
+        """Report what the model was asked, and what that took."""
+        self._context.note(llm=self._model)
+        usage = self._chat.usage | {"bad_replies": self._bad, "lost_steps": self._lost}
+        for name, count in usage.items():
+            self._context.report(name, count, source="litellm")
+        if self._chat.cost is not None:
+            self._context.report(
+                "cost", self._chat.cost, "USD", source="litellm", quality="modelled"
+            )
 
     def _show(self) -> str:
         env = self._env
