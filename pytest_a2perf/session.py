@@ -73,6 +73,7 @@ class RunSession:
         self._store: RunStore | None = None
         self._progress: ProgressLine | None = None
         self._metrics: Metrics = {}
+        self._written = 0
         self._nodes: Nodes | None = None
         if getattr(config.option, "tx", None):
             self._nodes = Nodes(config, options, durations=self._durations, decided=self.decided)
@@ -90,6 +91,7 @@ class RunSession:
                 stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
                 folder = runs / f"{stamp}-{uuid.uuid4().hex[:6]}"
             self._store = RunStore(folder)
+            self._written = self._store.size
             self._provenance = provenance(self._config.rootpath)
             self._book = BaselineBook(self._options, self._provenance)
             if self._options.against:
@@ -118,6 +120,7 @@ class RunSession:
             {
                 "folder": self._config.stash.get(RUN_FOLDER, ""),
                 "done": self._done(),
+                "written": self._written,
                 "durations": self._durations,
                 "progress": progress,
             }

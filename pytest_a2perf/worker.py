@@ -74,9 +74,10 @@ class Worker:
         if shared.get("progress"):
             host, port = shared["progress"]
             config.stash[PROGRESS] = (host, port)
+        self._ledger: Ledger | None = None
         if shared.get("folder"):
             config.stash[RUN_FOLDER] = shared["folder"]
-        self._ledger = Ledger(Path(shared["folder"])) if shared.get("folder") else None
+            self._ledger = Ledger(Path(shared["folder"]), shared["written"])
 
     def share(self, done: dict[str, str], durations: dict[str, float]) -> None:
         """Take over what the session knows; an xdist worker reads it from its input.
@@ -165,7 +166,7 @@ class Worker:
         run: Any = self._config.pluginmanager.get_plugin("a2perf-session")
         if run is None:
             if self._ledger is not None:
-                self._ledger.wait_for(place.needs)
+                self._ledger.wait_for(place.needs - self._done.keys())
         elif run.decided(planned.scenario_id) and not place.needed:
             run.drop(item.nodeid)
             item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - as pytest's runner

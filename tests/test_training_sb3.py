@@ -22,7 +22,7 @@ def run(project, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
 
     def run(*arguments):  # torch cannot be imported twice, so in a process of its own
-        return project.runpytest_subprocess("--a2perf", *arguments, timeout=120)
+        return project.runpytest_subprocess("--a2perf", *arguments, timeout=400)
 
     return run
 

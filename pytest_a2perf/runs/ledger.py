@@ -19,11 +19,13 @@ class Ledger:
 
     Args:
         folder: of the run.
+        written: bytes of the records that a resumed run began with; what they tell of is repeated,
+            or done and not waited for.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, written: int = 0) -> None:
         self._path = folder / RECORDS
-        self._read = 0
+        self._read = written
         self._over: set[str] = set()
 
     def wait_for(self, nodeids: Iterable[str]) -> None:

@@ -45,6 +45,11 @@ class RunStore:
             raise A2PerfError(f"cannot keep the run in {folder}: {error}") from error
         self._end_last_line()
 
+    @property
+    def size(self) -> int:
+        """Bytes of the records so far."""
+        return (self.folder / RECORDS).stat().st_size
+
     def append(self, line: str) -> None:
         """Write a record's line, or keep it if the disk refuses; `problem` then says so."""
         self._pending.append(line)

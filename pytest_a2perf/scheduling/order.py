@@ -34,7 +34,7 @@ class Place:
         component: the same text for all that are connected; they stay in one shard.
     """
 
-    needs: tuple[str, ...] = ()
+    needs: frozenset[str] = frozenset()
     depth: int = 0
     turn: int = 0
     needed: bool = False
@@ -85,7 +85,7 @@ def find_places(items: Sequence[pytest.Item]) -> dict[str, Place]:
     needed = {other for others in needs.values() for other in others}
     places = {
         nodeid: Place(
-            needs.get(nodeid, ()),
+            frozenset(needs.get(nodeid, ())),
             depths[nodeid],
             turns[name],
             nodeid in needed,
