@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +62,17 @@ AGENTS = """
             import os, signal
             os.kill(os.getpid(), signal.SIGSEGV)
 """
+
+
+@pytest.fixture(autouse=True)
+def own_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep from other tests what one does to imports, and forget what it saw of folders.
+
+    A listing that failed once, as of a folder that is being written, would be believed until then.
+    """
+    for name in ("path", "meta_path"):
+        monkeypatch.setattr(sys, name, [*getattr(sys, name)])
+    importlib.invalidate_caches()
 
 
 @pytest.fixture

@@ -294,7 +294,7 @@ chains = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=3000, deadline=None)
 @given(
     chain=chains,
     hosts=st.lists(st.sampled_from("ab"), min_size=1, max_size=4),

@@ -303,8 +303,10 @@ def test_nothing_outlives_its_parent(submission, tmp_path, number):
     path = tmp_path / "pids"
     folder = submission(train=textwrap.dedent(STARTS) + "def train(): start(); time.sleep(600)\n")
     script = (
+        "import signal\n"
         "from pathlib import Path\n"
         "from pytest_a2perf.agents.submission import Submission\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # workers may ignore it
         f"Submission(Path({str(folder)!r})).train(artefact=Path({str(tmp_path)!r}), seed=0, "
         "options={}, task='T', env_settings={})\n"
     )

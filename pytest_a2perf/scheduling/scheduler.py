@@ -262,6 +262,7 @@ class TrialScheduling:
                 self._alone.insert(0, job)
             else:
                 self._jobs.put_back(job)
+        self._alone.sort(key=lambda job: job.work.turn)
 
     def _advance(self) -> None:
         """Hand out everything that can be handed out now."""
@@ -356,7 +357,7 @@ class TrialScheduling:
         }
         for node in sorted(holding, key=holding.__getitem__):  # what is needed comes first
             seat = ready[node]
-            if not quiet[seat.host]:
+            if not quiet[seat.host] or self._would_wait(holding[node][1]):
                 continue
             quiet[seat.host] = False
             seat.held = self._next_alone(seat)
@@ -365,6 +366,22 @@ class TrialScheduling:
                 node.shutdown()
             else:
                 self._send(node, seat, following)
+
+    def _would_wait(self, index: int) -> bool:
+        """Whether an exclusive item may need one that is to be handed out again.
+
+        A worker that died held it. Handed out behind the item that needs it, it would never begin;
+        a new worker comes and takes it.
+        """
+        work = self._work_of[index]
+        return any(
+            job.work.needed
+            and (
+                job.work.turn < work.turn
+                or (job.work.group == work.group != "" and job.items[0] < index)
+            )
+            for job in self._alone
+        )
 
     def _runs_alone(self, host: str) -> bool:
         """Whether an exclusive item runs on a machine."""
