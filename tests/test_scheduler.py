@@ -240,7 +240,7 @@ works = st.builds(
 ).map(lambda work: work if not work.group else Work("trial", work.scenario, group=work.group))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(
     items=st.lists(st.tuples(works, st.sampled_from([0.0, 0.01, 1.0, 3.0])), min_size=1, max_size=25),
     workers=st.lists(
@@ -294,7 +294,7 @@ chains = st.lists(
 )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=400, deadline=None, derandomize=True)
 @given(
     chain=chains,
     hosts=st.lists(st.sampled_from("ab"), min_size=1, max_size=4),
