@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import importlib_metadata  # noqa: F401 - see below
 import pandas  # noqa: F401, ICN001 - see below
 import pytest
 import scipy.signal  # noqa: F401 - as pandas
@@ -18,7 +17,9 @@ import scipy.signal  # noqa: F401 - as pandas
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import read_records
 
-# pytester forgets what was imported during a test, but pandas cannot be imported twice; hence above.
+# pytester forgets what was imported during a test, but pandas cannot be imported twice; and the
+# backport that MLflow and litellm import takes the standard library's finder of distributions out,
+# while pytester takes away the backport's own: no plugin would be found any more. Hence above.
 
 # Many tests start Python; without byte code on disk each would compile every plugin again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -62,17 +63,6 @@ AGENTS = """
             import os, signal
             os.kill(os.getpid(), signal.SIGSEGV)
 """
-
-
-@pytest.fixture(autouse=True)
-def own_imports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep from other tests what one does to imports, and forget what it saw of folders.
-
-    A listing that failed once, as of a folder that is being written, would be believed until then.
-    """
-    for name in ("path", "meta_path"):
-        monkeypatch.setattr(sys, name, [*getattr(sys, name)])
-    importlib.invalidate_caches()
 
 
 @pytest.fixture
