@@ -1,0 +1,1 @@
+"""The domain ``assistant``: tool-using agents in a simulated world, judged against an oracle."""

@@ -1,0 +1,1 @@
+"""The apps of a simulated world, with the tools that they offer."""

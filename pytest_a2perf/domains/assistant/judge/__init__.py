@@ -1,0 +1,1 @@
+"""Judges: whether what an agent did is what the scenario asked for."""

@@ -1,0 +1,1 @@
+"""Scenarios and traces in the format ``are_simulation_v1``."""
