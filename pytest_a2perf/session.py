@@ -345,13 +345,15 @@ class RunSession:
 
     def _crash_record(self, nodeid: str, message: str, *, overdue: bool) -> Record:
         """Make the record of a trial that took its worker with it."""
-        seed = nodeid.removesuffix("]").rpartition("[")[2].rpartition("-")[2]
+        scenario_id = self._scenario_of[nodeid]
+        case, _, seed = nodeid.removesuffix("]").rpartition("[")[2].rpartition("-")
         if overdue:
             message = "the trial did not end within its timeout and its worker was killed"
         return Record(
-            scenario=self._scenario_of[nodeid],
+            scenario=scenario_id,
             nodeid=nodeid,
             seed=int(seed),
+            case=case if nodeid.startswith(f"{scenario_id}[") else "",
             outcome="timeout" if overdue else "error",
             device="",
             error={"type": "WorkerCrash", "message": message, "traceback": ""},

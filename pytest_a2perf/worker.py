@@ -301,6 +301,7 @@ class Worker:
             digest=planned.digest,
             worker=getattr(self._config, "workerinput", {}).get("workerid", "main"),
             attempt=getattr(item, "execution_count", 1),
+            case=planned.case,
         )
 
     def _context(self, planned: PlannedTrial) -> dict[str, Any]:

@@ -12,14 +12,31 @@ happened: episodes, samples, reported numbers, curves, files. The same interface
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pytest_a2perf.scenarios.models import Scenario, Strict
     from pytest_a2perf.trials.trial import Trial
 
-__all__ = ["Domain"]
+__all__ = ["Case", "Domain", "HasCases"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One of several things that a scenario's task stands for, such as a file of a folder.
+
+    Attributes:
+        id: unique in its scenario; stands in node ids.
+        digest: hash of its content.
+        tags: markers of its trials.
+    """
+
+    id: str
+    digest: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class Domain(Protocol):
@@ -49,4 +66,22 @@ class Domain(Protocol):
 
         Called in the process that trials run in, or are forked from. A timeout that falls into an
         import would leave half a module behind, for all trials after it.
+        """
+
+
+@runtime_checkable
+class HasCases(Protocol):
+    """A domain whose tasks may stand for several cases, each of which gets the scenario's seeds."""
+
+    def cases(self, scenario: Scenario, root: Path) -> Sequence[Case]:
+        """Return the cases of a scenario, in order; none where its task is a single one.
+
+        Called at collection. A case that cannot be read is an error, never left out.
+
+        Args:
+            scenario: which is valid.
+            root: folder against which relative paths are resolved.
+
+        Raises:
+            A2PerfError: there are none, or one of them cannot be read.
         """

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_a2perf.gates.permutation import Change, compare
+from pytest_a2perf.runs.record import Unit
 
 __all__ = ["compare_by_process", "compare_ratios", "trials_per_process"]
 
@@ -49,9 +50,9 @@ def trials_per_process(trials: int) -> int:
 
 
 def compare_ratios(
-    base: Mapping[int, float],
-    new: Mapping[int, float],
-    processes: Mapping[int, Hashable],
+    base: Mapping[Unit, float],
+    new: Mapping[Unit, float],
+    processes: Mapping[Unit, Hashable],
     *,
     worse: Literal["higher", "lower"],
     tolerance: float,
@@ -116,9 +117,9 @@ def compare_ratios(
 
 
 def compare_by_process(
-    base: Mapping[int, float],
-    new: Mapping[int, float],
-    processes: Mapping[int, Hashable],
+    base: Mapping[Unit, float],
+    new: Mapping[Unit, float],
+    processes: Mapping[Unit, Hashable],
     *,
     worse: Literal["higher", "lower"],
     tolerance: float,
@@ -131,13 +132,14 @@ def compare_by_process(
         None where `compare` does, and where there are no pairs.
     """
     seeds = base.keys() & new.keys()
-    old, now = (
+    means: list[dict[Unit, float]] = [
         {
             place: math.fsum(group) / len(group)
             for place, group in enumerate(_groups({s: side[s] for s in seeds}, processes))
         }
         for side in (base, new)
-    )
+    ]
+    old, now = means
     if not old:
         return None
     change = compare(old, now, worse=worse, tolerance=tolerance, relative=relative, alpha=alpha)
@@ -149,7 +151,7 @@ def compare_by_process(
     return replace(change, n=len(seeds), seeds_needed=needed, processes=len(old))
 
 
-def _groups(values: Mapping[int, float], processes: Mapping[int, Hashable]) -> list[list[float]]:
+def _groups(values: Mapping[Unit, float], processes: Mapping[Unit, Hashable]) -> list[list[float]]:
     """Return the values of each pair of processes."""
     groups: dict[Hashable, list[float]] = {}
     for seed in sorted(values):

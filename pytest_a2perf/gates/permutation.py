@@ -19,6 +19,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_a2perf.runs.record import Unit
+
 __all__ = ["Change", "Comparison", "compare", "holm"]
 
 Floats = NDArray[np.float64]
@@ -69,8 +71,8 @@ class Comparison:
 
     def __init__(
         self,
-        base: Mapping[int, float],
-        new: Mapping[int, float],
+        base: Mapping[Unit, float],
+        new: Mapping[Unit, float],
         *,
         worse: Literal["higher", "lower"],
         relative: bool,
@@ -138,8 +140,8 @@ class Comparison:
 
 
 def compare(
-    base: Mapping[int, float],
-    new: Mapping[int, float],
+    base: Mapping[Unit, float],
+    new: Mapping[Unit, float],
     *,
     worse: Literal["higher", "lower"],
     tolerance: float,
@@ -181,8 +183,8 @@ def compare(
 
 
 def _of_one_seed(
-    base: Mapping[int, float],
-    new: Mapping[int, float],
+    base: Mapping[Unit, float],
+    new: Mapping[Unit, float],
     *,
     worse: Literal["higher", "lower"],
     relative: bool,

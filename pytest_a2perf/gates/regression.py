@@ -134,7 +134,7 @@ def _case(plan: PlannedGate, records: Sequence[Record], reference: Reference) ->
     amount, relative, alpha = tolerance.amount, tolerance.relative, reference.alpha
     change = None
     if reference.side_by_side and estimate.unit in _OF_THE_PROCESS:
-        processes = {record.seed: record.context.get("process", "") for record in records}
+        processes = {record.unit: record.context.get("process", "") for record in records}
         if relative and estimate.unit in _OF_THE_MACHINE:
             change = compare_ratios(old, new, processes, worse=worse, tolerance=amount, alpha=alpha)
         if change is None:

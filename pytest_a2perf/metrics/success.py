@@ -17,7 +17,7 @@ import numpy as np
 
 from pytest_a2perf.errors import UnknownNameError, UnsupportedSampleError
 from pytest_a2perf.metrics.base import Direction, Estimate, Group, Metric, Request
-from pytest_a2perf.metrics.evidence import with_interval
+from pytest_a2perf.metrics.evidence import Floats, with_interval
 from pytest_a2perf.metrics.intervals import rate_interval
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.suggest import did_you_mean
@@ -71,15 +71,20 @@ class SuccessMetric:
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate it; bounds of the rate carry over, since both are monotone in it."""
         found = [attempts_of(record) for record in records]
-        trials = [attempts for attempts in found if attempts]
-        attempts = np.array([len(trial) for trial in trials], dtype=float)
-        successes = np.array([sum(trial) for trial in trials], dtype=float)
+        clusters = _clusters(records, found)
+        attempts = np.array([len(cluster) for cluster in clusters.values()], dtype=float)
+        successes = np.array([sum(cluster) for cluster in clusters.values()], dtype=float)
         n, c = int(attempts.sum()), int(successes.sum())
         ended = [known for known, record in zip(found, records, strict=True) if record.has_result]
         if n == 0 or (ended and not any(ended)):
             raise UnsupportedSampleError(f"{self.name}: no trial says whether it succeeded")
         if n < self.k:
             raise UnsupportedSampleError(f"{self.name}: {n} attempts are fewer than {self.k}")
+        note = f"{c} of {n} attempts"
+        if left_out := found.count(None):
+            note += f", {left_out} trial{'s' * (left_out > 1)} left out (infra or not run)"
+        if self.kind != "rate" and any(record.case for record in records):
+            return self._over_cases(attempts, successes, request, note)
         (low, high), method = rate_interval(
             successes, attempts, request.confidence, exact=request.exact
         )
@@ -92,13 +97,42 @@ class SuccessMetric:
             case "^":
                 value = pass_all_of(n, c, self.k)
                 low, high = low**self.k, high**self.k
-        note = f"{c} of {n} attempts"
         if self.kind != "rate" and len(tasks := _tasks(records)) > 1:
             note += f", {len(tasks)} tasks pooled"
-        if left_out := found.count(None):
-            note += f", {left_out} trial{'s' * (left_out > 1)} left out (infra or not run)"
-        estimate = Estimate(value, confidence=request.confidence, n=len(trials), note=note)
+        estimate = Estimate(value, confidence=request.confidence, n=len(attempts), note=note)
         return with_interval(estimate, (low, high), method)
+
+    def _over_cases(
+        self, attempts: Floats, successes: Floats, request: Request, note: str
+    ) -> Estimate:
+        """Average over cases, each by its own attempts; cases with fewer than k have no value."""
+        enough = attempts >= self.k
+        if not enough.any():
+            raise UnsupportedSampleError(f"{self.name}: no case has {self.k} attempts")
+        if few := int((~enough).sum()):
+            note += f", {few} case{'s' * (few > 1)} with fewer than {self.k} left out"
+        of = pass_at if self.kind == "@" else pass_all_of
+        pairs = zip(attempts[enough].astype(int), successes[enough].astype(int), strict=True)
+        values = np.array([of(int(n), int(c), self.k) for n, c in pairs])
+        estimate = Estimate(
+            float(values.mean()), confidence=request.confidence, n=len(values), note=note
+        )
+        # Shares of cases vary no more than yes or no would, so a rate's interval is wide enough.
+        bounds, method = rate_interval(
+            values, np.ones_like(values), request.confidence, exact=request.exact
+        )
+        return with_interval(estimate, bounds, method)
+
+
+def _clusters(
+    records: Sequence[Record], found: Sequence[list[bool] | None]
+) -> dict[str | int, list[bool]]:
+    """Return the attempts that hang together: those of a case, else those of a trial."""
+    clusters: dict[str | int, list[bool]] = {}
+    for place, (record, attempts) in enumerate(zip(records, found, strict=True)):
+        if attempts:
+            clusters.setdefault(record.case or place, []).extend(attempts)
+    return clusters
 
 
 def _tasks(records: Sequence[Record]) -> set[str]:

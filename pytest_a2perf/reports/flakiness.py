@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
 from pytest_a2perf.metrics.intervals import wilson
-from pytest_a2perf.runs.record import OUTCOMES, Record
+from pytest_a2perf.runs.record import OUTCOMES, Record, Unit
 from pytest_a2perf.units import format_number
 
 __all__ = ["Flaky", "Flips", "flaky_lines", "flaky_scenarios"]
@@ -58,7 +58,7 @@ class Flaky:
     Attributes:
         scenario: its id.
         outcomes: number of seeds by outcome, the most frequent first.
-        over_seeds: seeds whose outcome is not that of most.
+        over_seeds: seeds whose outcome is not that of most (of the same case).
         seeds: which ones.
         over_attempts: reruns whose outcome is not that of the attempt before; None without reruns.
     """
@@ -66,7 +66,7 @@ class Flaky:
     scenario: str
     outcomes: Mapping[str, int]
     over_seeds: Flips
-    seeds: tuple[int, ...]
+    seeds: tuple[Unit, ...]
     over_attempts: Flips | None
 
     def to_json(self) -> dict[str, Any]:
@@ -103,17 +103,30 @@ def _judge(scenario: str, records: Sequence[Record]) -> Flaky | None:
     reruns = [a.outcome != b.outcome for of_seed in attempts.values() for a, b in pairwise(of_seed)]
     counts = Counter(record.outcome for record in first)
     outcomes = dict(sorted(counts.items(), key=lambda pair: (-pair[1], OUTCOMES.index(pair[0]))))
-    if len(outcomes) < 2 and not any(reruns):
+    differing = [record.unit for of_case in _by_case(first) for record in _minority(of_case)]
+    if not differing and not any(reruns):
         return None
-    majority = next(iter(outcomes))
-    seeds = sorted(record.seed for record in first if record.outcome != majority)
     return Flaky(
         scenario,
         {str(name): count for name, count in outcomes.items()},
-        Flips(len(seeds), len(first)),
-        tuple(seeds),
+        Flips(len(differing), len(first)),
+        tuple(sorted(differing, key=str if any(record.case for record in first) else None)),
         Flips(sum(reruns), len(reruns)) if reruns else None,
     )
+
+
+def _by_case(records: Iterable[Record]) -> Iterable[list[Record]]:
+    cases: dict[str, list[Record]] = {}
+    for record in records:
+        cases.setdefault(record.case, []).append(record)
+    return cases.values()
+
+
+def _minority(records: Sequence[Record]) -> Iterator[Record]:
+    """Yield those whose outcome is not that of most; of equal numbers the milder counts as most."""
+    counts = Counter(record.outcome for record in records)
+    most = min(counts, key=lambda outcome: (-counts[outcome], OUTCOMES.index(outcome)))
+    return (record for record in records if record.outcome != most)
 
 
 def flaky_lines(found: Sequence[Flaky]) -> Iterator[str]:

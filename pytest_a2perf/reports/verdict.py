@@ -50,6 +50,7 @@ def properties(record: Record) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = [
         ("a2perf.outcome", record.outcome),
         ("a2perf.seed", record.seed),
+        *([("a2perf.case", record.case)] if record.case else []),
         ("a2perf.attempt", record.attempt),
         ("a2perf.device", record.device),
     ]

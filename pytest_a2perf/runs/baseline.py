@@ -13,7 +13,7 @@ from pytest_a2perf.errors import A2PerfError, UnsupportedSampleError
 from pytest_a2perf.metrics.base import Definition, Metric, Request
 from pytest_a2perf.metrics.evidence import usable
 from pytest_a2perf.metrics.registry import report_metrics, resolve
-from pytest_a2perf.runs.record import Record
+from pytest_a2perf.runs.record import Record, Unit
 from pytest_a2perf.runs.store import RUN, read_records
 
 __all__ = [
@@ -43,7 +43,7 @@ class Entry:
     commit: str
     started: str
     machine: dict[str, Any]
-    metrics: dict[str, dict[int, float]] = field(default_factory=dict)
+    metrics: dict[str, dict[Unit, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,11 @@ class Baseline:
 
 def seed_values(
     metric: Metric, records: Sequence[Record], definition: Definition = "default"
-) -> dict[int, float]:
+) -> dict[Unit, float]:
     """Return the metric over each seed's trials alone; seeds without a value are left out."""
-    by_seed: dict[int, list[Record]] = {}
+    by_seed: dict[Unit, list[Record]] = {}
     for record in usable(records):
-        by_seed.setdefault(record.seed, []).append(record)
+        by_seed.setdefault(record.unit, []).append(record)
     values = {}
     for seed, trials in by_seed.items():
         try:
@@ -75,6 +75,10 @@ def seed_values(
         if math.isfinite(value):
             values[seed] = float(f"{value:.{_DIGITS}g}")
     return values
+
+
+def _unit(key: str) -> Unit:
+    return int(key) if key.isdecimal() else key
 
 
 def machine_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,7 +146,7 @@ def read_baseline(path: Path) -> Baseline:
                 **{
                     **entry,
                     "metrics": {
-                        name: {int(seed): float(value) for seed, value in values.items()}
+                        name: {_unit(seed): float(value) for seed, value in values.items()}
                         for name, values in entry["metrics"].items()
                     },
                 }

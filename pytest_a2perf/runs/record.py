@@ -9,13 +9,16 @@ from typing import Any, ClassVar, Literal
 from pytest_a2perf.quantities import Quantity
 from pytest_a2perf.runs.histogram import Histogram
 
-__all__ = ["OUTCOMES", "SCHEMA", "Curve", "Episode", "Outcome", "Record"]
+__all__ = ["OUTCOMES", "SCHEMA", "Curve", "Episode", "Outcome", "Record", "Unit"]
 
 SCHEMA = 1
 """Version of the record format; readers accept older ones and ignore unknown keys."""
 
 Outcome = Literal["success", "failure", "error", "infra", "timeout", "not_run"]
 OUTCOMES: tuple[Outcome, ...] = ("success", "failure", "error", "infra", "timeout", "not_run")
+
+Unit = int | str
+"""What pairs trials of two runs, see `Record.unit`."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,7 @@ class Record:
         scenario: id of its scenario, e.g. ``scenarios/quadruped.toml::trot``.
         nodeid: id of its pytest item.
         seed: the trial's seed.
+        case: which of the things that its scenario's task stands for; empty where it is one.
         attempt: 1, or higher when a plugin reran the item; every attempt is kept.
         outcome: see `OUTCOMES`.
         error: ``{"type", "message", "traceback"}`` when something went wrong.
@@ -92,11 +96,18 @@ class Record:
     curves: dict[str, Curve] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
     benchmark: dict[str, Any] | None = None
+    case: str = ""
 
     _SCALARS: ClassVar[tuple[str, ...]] = (
         "scenario", "nodeid", "seed", "domain", "phase", "attempt", "outcome", "error", "started",
         "duration", "worker", "host", "device", "digest", "context", "benchmark",
+        "case",
     )  # fmt: skip
+
+    @property
+    def unit(self) -> Unit:
+        """What makes it comparable with a trial of another run: its seed, and its case if any."""
+        return f"{self.case}/{self.seed}" if self.case else self.seed
 
     @property
     def has_result(self) -> bool:
@@ -107,6 +118,7 @@ class Record:
         """Return the record as JSON scalars, lists and objects; empty parts are left out."""
         data: dict[str, Any] = {"schema": SCHEMA}
         data |= {name: getattr(self, name) for name in Record._SCALARS}
+        data["case"] = self.case or None
         if self.episodes:
             data["episodes"] = {
                 name: [getattr(episode, name) for episode in self.episodes]

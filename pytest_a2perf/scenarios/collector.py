@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_a2perf.domains.base import Case, HasCases
+from pytest_a2perf.domains.registry import get_domain
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.keys import PLANNED
 from pytest_a2perf.scenarios.load import load_scenarios
@@ -38,7 +40,7 @@ class ScenarioNode(pytest.File):
             raise self.CollectError(str(error)) from None
         nodes: list[pytest.Item | pytest.Collector] = []
         for scenario, line in scenarios:
-            trials = list(self._trials(scenario, line))
+            trials = list(self._trials(scenario, line, self._cases(scenario, line)))
             nodes += trials
             if scenario.gates:
                 nodes.append(
@@ -48,20 +50,41 @@ class ScenarioNode(pytest.File):
                 )
         return nodes
 
-    def _trials(self, scenario: Scenario, line: int) -> Iterator[TrialItem]:
-        scenario_id = f"{self.nodeid}::{scenario.name}"
-        digest = scenario_digest(scenario)
-        body = _body(scenario_markers(scenario, self.config))
-        fixtures: Any = None
-        for seed in scenario.seed_list:
-            item: TrialItem = TrialItem.from_parent(
-                self, name=f"{scenario.name}[{seed}]", callobj=body, fixtureinfo=fixtures
+    def _cases(self, scenario: Scenario, line: int) -> Sequence[Case]:
+        domain = get_domain(scenario.domain)
+        if not isinstance(domain, HasCases):
+            return ()
+        try:
+            cases = domain.cases(scenario, Path(self.config.rootpath))
+        except A2PerfError as error:
+            message = f"{self.nodeid}:{line}: scenario {scenario.name!r}, key 'task': {error}"
+            raise self.CollectError(message) from None
+        if cases and isinstance(scenario.seeds, SeedRange):
+            raise self.CollectError(
+                f"{self.nodeid}:{line}: scenario {scenario.name!r}, key 'seeds': a task of "
+                f"several cases ({len(cases)} here) cannot stop early; give a number of seeds"
             )
-            # All seeds use the same fixtures; working them out again would triple the cost.
-            fixtures = getattr(item, "_fixtureinfo", None)
-            item.line = line
-            item.stash[PLANNED] = PlannedTrial(scenario, scenario_id, seed, digest)
-            yield item
+        return cases
+
+    def _trials(self, scenario: Scenario, line: int, cases: Sequence[Case]) -> Iterator[TrialItem]:
+        scenario_id = f"{self.nodeid}::{scenario.name}"
+        digest = scenario_digest(scenario, cases)
+        marks = scenario_markers(scenario, self.config)
+        fixtures: Any = None
+        for case in cases or (Case(""),):
+            body = _body([*marks, *_markers(case.tags, self.config)])
+            for seed in scenario.seed_list:
+                name = f"{scenario.name}[{case.id}-{seed}]" if cases else f"{scenario.name}[{seed}]"
+                item: TrialItem = TrialItem.from_parent(
+                    self, name=name, callobj=body, fixtureinfo=fixtures
+                )
+                # All use the same fixtures; working them out again would triple the cost.
+                fixtures = getattr(item, "_fixtureinfo", None)
+                item.line = line
+                item.stash[PLANNED] = PlannedTrial(
+                    scenario, scenario_id, seed, digest, case=case.id
+                )
+                yield item
 
 
 class TrialItem(pytest.Function):
@@ -146,8 +169,13 @@ class GateItem(pytest.Item):
 def scenario_markers(scenario: Scenario, config: pytest.Config) -> list[pytest.MarkDecorator]:
     """Return the markers of a scenario's items: domain, phase, target kind and tags."""
     kind = scenario.target if scenario.target in ("cpu", "cuda") else "cuda"
+    return _markers((scenario.domain, scenario.phase, kind, *scenario.tags), config)
+
+
+def _markers(names: Iterable[str], config: pytest.Config) -> list[pytest.MarkDecorator]:
+    """Return markers, made known to pytest where they are not."""
     marks = []
-    for name in dict.fromkeys((scenario.domain, scenario.phase, kind, *scenario.tags)):
+    for name in dict.fromkeys(names):
         known = any(
             line.split("(")[0].split(":")[0].strip() == name for line in config.getini("markers")
         )

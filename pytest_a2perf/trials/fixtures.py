@@ -46,6 +46,7 @@ def trial_of(request: pytest.FixtureRequest) -> Iterator[Trial]:
         nodeid=item.nodeid,
         root=Path(config.rootpath),
         folder=trial_folder(config, item.nodeid),
+        case=planned.case,
         meters=instruments.meters(
             planned.scenario.energy,
             planned.scenario.target,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_a2perf.domains.base import Case
 from pytest_a2perf.scenarios.models import Scenario
 
 __all__ = ["PlannedGate", "PlannedTrial", "scenario_digest"]
@@ -22,6 +24,7 @@ class PlannedTrial:
         seed: its seed.
         digest: see `scenario_digest`.
         from_file: whether it comes from a scenario file, not from a test function.
+        case: id of its case, see `Case`; empty in scenarios without.
     """
 
     scenario: Scenario
@@ -29,6 +32,7 @@ class PlannedTrial:
     seed: int
     digest: str
     from_file: bool = True
+    case: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,9 @@ _IRRELEVANT = {
 }  # fmt: skip
 
 
-def scenario_digest(scenario: Scenario) -> str:
+def scenario_digest(scenario: Scenario, cases: Sequence[Case] = ()) -> str:
     """Hash what determines a trial's result: not gates, seeds, tags, or where and how long."""
     content = scenario.model_dump(mode="json", exclude=_IRRELEVANT)
+    if cases:
+        content["cases"] = {case.id: case.digest for case in cases}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -30,6 +30,7 @@ class Trial:
     Attributes:
         scenario: what is to be run.
         seed: this trial's seed.
+        case: id of its case, see `Case`; empty in scenarios without.
         record: what is left behind; domains write through the methods below.
         root: folder against which relative paths of the scenario are resolved.
         started: monotonic time at which the trial began, in seconds.
@@ -45,11 +46,13 @@ class Trial:
         root: Path,
         folder: Path,
         meters: MeterSet,
+        case: str = "",
         worker: str = "main",
         on_progress: Callable[[str], None] | None = None,
     ) -> None:
         self.scenario = scenario
         self.seed = seed
+        self.case = case
         self.root = root
         self.started = time.monotonic()
         self.record = Record(
@@ -62,6 +65,7 @@ class Trial:
             worker=worker,
             host=socket.gethostname(),
             device=meters.device,
+            case=case,
         )
         self._folder = folder
         self._meters = meters

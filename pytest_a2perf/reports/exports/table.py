@@ -17,6 +17,7 @@ Records = Mapping[str, Sequence[Record]]
 
 _TEXT: dict[str, Callable[[Record], str]] = {
     "scenario": lambda record: record.scenario,
+    "case": lambda record: record.case,
     "outcome": lambda record: record.outcome,
     "error": lambda record: (record.error or {}).get("type", ""),
     "device": lambda record: record.device,
@@ -31,8 +32,8 @@ _INTEGERS: dict[str, Callable[[Record], int]] = {
     "episodes": lambda record: len(record.episodes),
 }
 _ORDER = (
-    "scenario", "seed", "attempt", "outcome", "error", "device", "host", "worker", "started",
-    "nodeid", "duration [s]", "episodes", "return.mean",
+    "scenario", "case", "seed", "attempt", "outcome", "error", "device", "host", "worker",
+    "started", "nodeid", "duration [s]", "episodes", "return.mean",
 )  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def trial_columns(records: Records) -> dict[str, Column]:
     trials = [
         record
         for name in sorted(records)
-        for record in sorted(records[name], key=lambda r: (r.seed, r.nodeid, r.attempt))
+        for record in sorted(records[name], key=lambda r: (r.case, r.seed, r.nodeid, r.attempt))
     ]
     columns: dict[str, Column] = {}
     columns |= {name: [get(trial) for trial in trials] for name, get in _TEXT.items()}

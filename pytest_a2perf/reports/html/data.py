@@ -290,6 +290,7 @@ _WHERE = ("Device", "Host")  # the same for all trials, as a rule
 _COLUMNS: tuple[Column, ...] = (
     ("Outcome", "text", "", lambda record: record.outcome.replace("_", " ")),
     ("Scenario", "text", "", lambda record: record.scenario),
+    ("Case", "text", "", lambda record: record.case),
     ("Seed", "number", "", lambda record: record.seed),
     ("Return", "number", "", _return),
     ("Latency p95", "number", "s", _p95),
