@@ -44,6 +44,7 @@ _OPTIONS: tuple[tuple[str, Literal["string", "bool", "args"], Any, str | None, s
     ("a2perf-shard", "string", "", "I/N|auto", "run one part of the trials; join them with merge"),
     ("a2perf-undecided", "string", "fail", "fail|warn|pass", "what an undecided gate does"),
     ("a2perf-workers-per-gpu", "string", "1", "N", "workers that share one GPU (default: 1)"),
+    ("a2perf-concurrency", "string", "1", "N", "trials at once that wait for models (default: 1)"),
     (
         "a2perf-launcher",
         "string",

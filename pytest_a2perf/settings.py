@@ -85,6 +85,7 @@ class Config:
     shard: Shard | None
     undecided: Undecided
     workers_per_gpu: int
+    concurrency: int
     launcher: str
     cluster: str
     worker_cpus: float
@@ -138,6 +139,15 @@ def resolve_options(config: pytest.Config) -> Config:
     sharing = number("a2perf_workers_per_gpu", "a number of workers", 1)
     if not sharing.is_integer():
         raise wrong("a2perf_workers_per_gpu", "a number of workers")
+    concurrency = number("a2perf_concurrency", "a number of trials", 1)
+    if not concurrency.is_integer():
+        raise wrong("a2perf_concurrency", "a number of trials")
+    if concurrency > 1 and (
+        getattr(config.option, "numprocesses", 0) or hasattr(config, "workerinput")
+    ):
+        raise pytest.UsageError(
+            "--a2perf-concurrency runs trials at once in one process; with -n, give more workers"
+        )
     try:
         shard = parse_shard(part, os.environ) if (part := str(value("a2perf_shard"))) else None
         launch_timeout = parse_duration(str(value("a2perf_launch_timeout")))
@@ -179,6 +189,7 @@ def resolve_options(config: pytest.Config) -> Config:
         shard=shard,
         undecided=cast("Undecided", undecided),
         workers_per_gpu=int(sharing),
+        concurrency=int(concurrency),
         launcher=launcher,
         cluster=cluster,
         worker_cpus=number("a2perf_worker_cpus", "a number of CPUs"),

@@ -46,6 +46,9 @@ class Domain(Protocol):
         name: what scenario files write in ``domain``; also the marker of its items.
         phases: the phases it can run.
         options: pydantic model of ``[scenario.options]``, derived from `Strict`.
+
+    A domain may also have an attribute ``concurrent``: whether its trials spend their time waiting,
+    as for a model behind an endpoint, so that ``--a2perf-concurrency`` may run several at once.
     """
 
     name: str

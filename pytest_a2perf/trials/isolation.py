@@ -24,7 +24,7 @@ from _pytest.runner import runtestprotocol
 
 from pytest_a2perf.processes import die_with_parent, write_all
 
-__all__ = ["GRACE", "Death", "can_isolate", "run_isolated"]
+__all__ = ["GRACE", "Child", "Children", "Death", "can_isolate", "run_isolated"]
 
 GRACE = 2.0
 """Seconds that a trial gets beyond its timeout to record what it has."""
@@ -50,6 +50,125 @@ def can_isolate(config: pytest.Config) -> bool:
     return hasattr(os, "fork") and not config.getoption("usepdb", False)
 
 
+class Child:
+    """An item that runs in a process of its own.
+
+    Args:
+        item: not yet set up; nothing of it remains set up in this process.
+        timeout: seconds until the child is asked to stop; it is killed `GRACE` later.
+    """
+
+    def __init__(self, item: pytest.Item, timeout: float | None) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._config = item.config
+        self._chunks: list[bytes] = []
+        self._status: int | None = None
+        self._open = True
+        self._timed_out = False
+        self.read, write = os.pipe()
+        with warnings.catch_warnings():
+            # Python warns of forking with threads; the child only ever runs this one.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            # Python swallows a Ctrl-C that falls into the hooks which it runs around a fork.
+            interrupts: list[int] = []
+            previous = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+            self._pid = os.fork()
+        if self._pid == 0:
+            signal.signal(signal.SIGINT, previous)
+            _run(item, write)
+        os.close(write)
+        with contextlib.suppress(OSError):  # the child does the same; whoever comes first
+            os.setpgid(self._pid, self._pid)
+        self._end = None if timeout is None else time.monotonic() + timeout + GRACE
+        try:
+            signal.signal(signal.SIGINT, previous)
+            if interrupts and callable(previous):
+                previous(signal.SIGINT, None)
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        return not self._open or self._timed_out
+
+    def look(self) -> None:
+        """Take what the child has sent, and see whether it is dead or overdue.
+
+        Processes that the trial left behind may hold the pipe open, so its end is no proof of life.
+        """
+        if self.over:
+            return
+        if select.select([self.read], [], [], 0.0)[0]:
+            chunk = os.read(self.read, 1 << 16)
+            self._chunks.append(chunk)
+            self._open = bool(chunk)
+        elif self._status is not None:
+            self._open = False
+        elif self._end is not None and time.monotonic() >= self._end:
+            self._timed_out = True
+        else:
+            done, status = os.waitpid(self._pid, os.WNOHANG)
+            self._status = status if done else None
+
+    def result(self) -> list[pytest.TestReport] | Death:
+        """Return the reports of a child that is over, or its death."""
+        self.kill()
+        assert self._status is not None
+        reports = None if self._timed_out else _decode(self._config, b"".join(self._chunks))
+        return reports or Death(self._timed_out, _describe_status(self._status))
+
+    def kill(self) -> None:
+        """Kill whatever the trial left running, and the trial itself if it still is."""
+        with contextlib.suppress(OSError):  # closed before
+            os.close(self.read)
+        self.read = -1
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._pid, signal.SIGKILL)
+        if self._status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            self._status = os.waitpid(self._pid, 0)[1]
+
+
+class Children:
+    """Items that run at the same time, each in a process of its own."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Child] = {}
+
+    def __contains__(self, nodeid: str) -> bool:
+        return nodeid in self._running
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, item: pytest.Item, timeout: float | None) -> None:
+        """Start an item, see `Child`."""
+        self._running[item.nodeid] = Child(item, timeout)
+
+    def wait(self, nodeid: str) -> list[pytest.TestReport] | Death:
+        """Wait for an item that was started; return its reports, or its death.
+
+        The others are looked after meanwhile: one that has more to say than fits into its pipe, or
+        that is overdue, does not wait for its turn.
+        """
+        child = self._running[nodeid]
+        while not child.over:
+            open_pipes = [other.read for other in self._running.values() if not other.over]
+            select.select(open_pipes, [], [], _POLL)
+            for other in self._running.values():
+                other.look()
+        return self._running.pop(nodeid).result()
+
+    def kill(self) -> None:
+        """Kill all that nobody will wait for."""
+        while self._running:
+            self._running.popitem()[1].kill()
+
+
 def run_isolated(item: pytest.Item, timeout: float | None) -> list[pytest.TestReport] | Death:
     """Run the item's set-up, call and tear-down in a child; return its reports, or its death.
 
@@ -57,39 +176,15 @@ def run_isolated(item: pytest.Item, timeout: float | None) -> list[pytest.TestRe
         item: not yet set up; nothing of it remains set up in this process.
         timeout: seconds until the child is asked to stop; it is killed `GRACE` later.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    read, write = os.pipe()
-    with warnings.catch_warnings():
-        # Python warns of forking with threads; the child only ever runs this one.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        # Python swallows a Ctrl-C that falls into the hooks which it runs around a fork.
-        interrupts: list[int] = []
-        previous = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
-        pid = os.fork()
-    if pid == 0:
-        signal.signal(signal.SIGINT, previous)
-        _child(item, write)
-    os.close(write)
-    with contextlib.suppress(OSError):  # the child does the same; whoever comes first
-        os.setpgid(pid, pid)
-    limit = None if timeout is None else time.monotonic() + timeout + GRACE
-    status: int | None = None
+    children = Children()
     try:
-        signal.signal(signal.SIGINT, previous)
-        if interrupts and callable(previous):
-            previous(signal.SIGINT, None)
-        payload, status, timed_out = _receive(read, pid, limit)
+        children.start(item, timeout)
+        return children.wait(item.nodeid)
     finally:
-        os.close(read)
-        _kill_group(pid, alive=status is None)
-        if status is None:
-            status = os.waitpid(pid, 0)[1]
-    reports = None if timed_out else _decode(item.config, payload)
-    return reports or Death(timed_out, _describe_status(status))
+        children.kill()
 
 
-def _child(item: pytest.Item, write: int) -> None:
+def _run(item: pytest.Item, write: int) -> None:
     """Run the protocol and leave the process without the parent's clean-up."""
     status = 1
     try:
@@ -110,37 +205,6 @@ def _child(item: pytest.Item, write: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def _receive(read: int, pid: int, end: float | None) -> tuple[bytes, int | None, bool]:
-    """Read until the child closes the pipe or dies; return bytes, exit status, out of time.
-
-    Processes that the trial left behind may hold the pipe open, so its end is no proof of life.
-    """
-    chunks: list[bytes] = []
-    status: int | None = None
-    while True:
-        if select.select([read], [], [], 0.0 if status is not None else _POLL)[0]:
-            chunk = os.read(read, 1 << 16)
-            if not chunk:
-                return b"".join(chunks), status, False
-            chunks.append(chunk)
-        elif status is not None:
-            return b"".join(chunks), status, False
-        elif end is not None and time.monotonic() >= end:
-            return b"", None, True
-        else:
-            done, code = os.waitpid(pid, os.WNOHANG)
-            status = code if done else None
-
-
-def _kill_group(pid: int, *, alive: bool) -> None:
-    """Kill whatever the trial left running, and the trial itself if it still is."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-    if alive:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def _decode(config: pytest.Config, payload: bytes) -> list[pytest.TestReport] | None:
