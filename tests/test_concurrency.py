@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import psutil
@@ -132,6 +133,8 @@ def test_a_kill_of_pytest_ends_them_all(project, waiting):
     waiting(("hangs", "hang", 3, ""))
     process = project.popen(
         [*project._getpytestargs(), "--a2perf", "--a2perf-concurrency", "3"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         env={k: v for k, v in os.environ.items() if k != "PYTEST_XDIST_WORKER"},
     )
     for _ in range(600):
