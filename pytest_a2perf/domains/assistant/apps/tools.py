@@ -37,10 +37,10 @@ class Parameter:
         """Whether a call must give it."""
         return self.default is REQUIRED
 
-    @functools.cached_property
+    @property
     def adapter(self) -> TypeAdapter[Any]:
         """Checks values, and knows the schema."""
-        return TypeAdapter(self.annotation)
+        return _adapter(self.annotation)
 
 
 @dataclass(frozen=True)
@@ -144,9 +144,14 @@ def tools_of(app: App, audience: Audience | None = None) -> list[Tool]:
 
 
 @functools.cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)
+
+
+@functools.cache
 def _signature(function: Callable[..., Any]) -> _Signature:
     """Read annotations and docstring (Google style) of a method."""
-    hints = get_type_hints(function)
+    hints = get_type_hints(function, include_extras=True)
     text = inspect.getdoc(function) or ""
     summary, _, rest = text.partition("\nArgs:\n")
     summary = re.split(r"\n(?:Returns|Raises):\n", summary)[0]
@@ -175,7 +180,7 @@ def _schema(function: Callable[..., Any]) -> dict[str, Any]:
     parameters = _signature(function).parameters
     properties = {}
     for parameter in parameters:
-        schema = parameter.adapter.json_schema()
+        schema = dict(parameter.adapter.json_schema())
         if parameter.description:
             schema["description"] = parameter.description
         if not parameter.required and parameter.default is not None:

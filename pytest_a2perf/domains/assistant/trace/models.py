@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "VERSION", "Action", "Annotation", "App", "Argument", "Augmentation", "CompletedEvent",
-    "Definition", "Event", "Execution", "Metadata", "Outcome", "Placeholder", "Simulation", "Trace",
+    "Dataset", "Definition", "Event", "Execution", "Hint", "Metadata", "Outcome", "Placeholder",
+    "Simulation", "Trace",
 ]  # fmt: skip
 
 VERSION: Literal["are_simulation_v1"] = "are_simulation_v1"
@@ -83,6 +84,22 @@ class App(_Part):
     app_state: dict[str, Any] | None = None
 
 
+class Hint(_Part):
+    """What an author notes about an event."""
+
+    hint_type: Literal["TASK_HINT", "ENVIRONMENT_HINT"]
+    content: str
+    associated_event_id: str
+
+
+class Dataset(_Part):
+    """Where a scenario comes from on the Hub; its apps may have to be fetched from there."""
+
+    dataset: str
+    split: str
+    revision: str | None = None
+
+
 class Definition(_Part):
     """What identifies a scenario, and how it runs. Times are in seconds."""
 
@@ -92,7 +109,7 @@ class Definition(_Part):
     time_increment_in_seconds: int | None = None
     start_time: float | None = None
     run_number: int | None = None
-    hints: list[dict[str, Any]] = Field(default_factory=list)
+    hints: list[Hint] = Field(default_factory=list)
     config: str | None = None
     has_a2a_augmentation: bool = False
     has_tool_augmentation: bool = False
@@ -101,7 +118,7 @@ class Definition(_Part):
     exception_type: str | None = None
     exception_message: str | None = None
     tags: list[str] | None = None
-    hf_metadata: dict[str, Any] | None = None
+    hf_metadata: Dataset | None = None
 
 
 class Simulation(_Part):
