@@ -25,6 +25,7 @@ SCRIPTS = (
     "quadruped",
     "web",
     "web_browsers",
+    "assistant",
     "against",
 )
 PACKAGES = ("pytest", "pytest-xdist", "pytest-benchmark", "gymnasium", "numpy", "numba")

@@ -72,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     past.add_argument("--dir", default=".a2perf", type=Path, help="folder for runs")
     past.add_argument("--html", type=Path, metavar="FILE", help="write a page with a plot, too")
     _add_table(commands)
+    _add_gaia2(commands)
     given, rest = parser.parse_known_args(arguments)
     command = given.command
     if command == "merge":
@@ -80,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if command == "table":
         return _table(given, sys.argv[1:] if arguments is None else arguments)
+    if command == "gaia2":
+        return _gaia2(given)
     if command == "history":
         return _history(given.metric, given.scenario, given.dir / "runs", given.html)
     if command == "schema":
@@ -138,6 +141,49 @@ def _table(given: argparse.Namespace, arguments: Sequence[str]) -> int:
     except (A2PerfError, OSError) as error:
         print(f"table: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    return 0
+
+
+def _add_gaia2(commands: Any) -> None:
+    gaia2 = commands.add_parser("gaia2", help="sum up runs of the domain assistant by capability")
+    gaia2.add_argument("runs", nargs="+", metavar="RUN", help="id or folder; shards count as one")
+    gaia2.add_argument("--dir", default=".a2perf", type=Path, help="folder for runs")
+    gaia2.add_argument(
+        "--scenario", default="", metavar="TEXT", help="only those with TEXT in the id"
+    )
+    gaia2.add_argument("--join", action="store_true", help="take all scenarios together")
+    gaia2.add_argument(
+        "--layout", default="plain", choices=("plain", "are"), help="ours, or that of Meta's ARE"
+    )
+    gaia2.add_argument("--json", type=Path, metavar="FILE", help="write all figures, too")
+    gaia2.add_argument(
+        "--submission", type=Path, metavar="DIR", help="write what is submitted, too"
+    )
+
+
+def _gaia2(given: argparse.Namespace) -> int:
+    from pytest_a2perf.domains.assistant.gaia2.report import (
+        read_reports,
+        render,
+        submit,
+        write_json,
+    )
+    from pytest_a2perf.errors import A2PerfError
+
+    try:
+        reading = read_reports(given.dir / "runs", given.runs, given.scenario, join=given.join)
+        sys.stdout.buffer.write(render(reading, given.layout).encode("utf-8", errors="replace"))
+        sys.stdout.buffer.flush()
+        problems = list(reading.problems)
+        if given.json is not None:
+            write_json(reading, given.json)
+        if given.submission is not None:
+            problems += submit(reading, given.submission)
+    except (A2PerfError, OSError) as error:
+        print(f"gaia2: {error}", file=sys.stderr)  # noqa: T201 - a command's output
+        return 1
+    for problem in problems:
+        print(f"gaia2: {problem}", file=sys.stderr)  # noqa: T201
     return 0
 
 

@@ -28,6 +28,7 @@ from pytest_a2perf.reports.exports import export_run
 from pytest_a2perf.reports.exports.github import write_annotations
 from pytest_a2perf.reports.gates import UNDECIDED, gate_reports
 from pytest_a2perf.reports.progress import ProgressLine
+from pytest_a2perf.reports.summaries import summarise_run
 from pytest_a2perf.reports.terminal import write_summary
 from pytest_a2perf.runs.plan import RunPlan
 from pytest_a2perf.runs.provenance import provenance
@@ -69,6 +70,8 @@ class RunSession:
         self._problems: list[str] = []
         self._shortcomings: list[str] = []
         self._notes: list[str] = []
+        self._summary: list[str] = []
+        self._sources: Sequence[Path] = ()
         self._resumed: list[Record] = []
         self._store: RunStore | None = None
         self._progress: ProgressLine | None = None
@@ -159,9 +162,10 @@ class RunSession:
                     f"shard {shard}: gates are judged by python -m pytest_a2perf merge"
                 )
 
-    def adopt(self, plan: RunPlan, problems: Sequence[str]) -> None:
+    def adopt(self, plan: RunPlan, problems: Sequence[str], runs: Sequence[Path]) -> None:
         """Take over what merged runs set out to do, and what is missing of them."""
         self._scenario_of = dict(plan.trials)
+        self._sources = runs
         self._shortcomings += problems
         if self._store is not None:
             self._store.write_plan(plan)
@@ -421,6 +425,8 @@ class RunSession:
         warning = self._store.close()
         if warning:
             self._problems.append(f"the run could not be stored: {warning}")
+        if self._options.shard is None:  # a shard leaves that to the merge
+            self._summarise(session)
         failures = export_run(
             self._config,
             self._store.folder,
@@ -431,6 +437,14 @@ class RunSession:
             problems=self._problems,
             notes=self._notes,
         )
+        if failures:
+            self._problems += failures
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _summarise(self, session: pytest.Session) -> None:
+        assert self._store is not None
+        run = self._store.folder
+        self._summary, failures = summarise_run(self.records, run, self._sources or [run])
         if failures:
             self._problems += failures
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -465,5 +479,6 @@ class RunSession:
             waiting=list(self._waiting),
             notes=self._notes,
             problems=self._problems,
+            summary=self._summary,
         )
         write_annotations(terminalreporter, self._options, self.verdicts, self._problems)

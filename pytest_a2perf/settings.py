@@ -142,9 +142,8 @@ def resolve_options(config: pytest.Config) -> Config:
     concurrency = number("a2perf_concurrency", "a number of trials", 1)
     if not concurrency.is_integer():
         raise wrong("a2perf_concurrency", "a number of trials")
-    if concurrency > 1 and (
-        getattr(config.option, "numprocesses", 0) or hasattr(config, "workerinput")
-    ):
+    workers = getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")
+    if concurrency > 1 and workers:
         raise pytest.UsageError(
             "--a2perf-concurrency runs trials at once in one process; with -n, give more workers"
         )

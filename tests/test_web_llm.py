@@ -6,13 +6,12 @@ import json
 import re
 
 import pytest
-from chat_server import ChatServer
 from hypothesis import given
 from hypothesis import strategies as st
+from llm_server import LlmServer
 
-from pytest_a2perf.domains.web.chat import Chat
 from pytest_a2perf.domains.web.llm import Move, ReplyError, parse_reply
-from pytest_a2perf.errors import AgentError, InfraError
+from pytest_a2perf.llm.provider import load_litellm
 
 FIELDS = ("username", "password", "city")
 # litellm keeps clients and an event loop that nobody closes.
@@ -77,13 +76,13 @@ def test_an_action_on_the_last_line_counts(element, field, before):
     assert parse_reply(f"{before}\n{line}", 10, FIELDS) == Move(element, field)
 
 
-# -- the model ------------------------------------------------------------------------------------
+# -- the agent ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _imported():
     """Import litellm once: it takes seconds, and pytester forgets what a test imports."""
-    Chat("openai/scripted")
+    load_litellm()
 
 
 @pytest.fixture
@@ -93,7 +92,7 @@ def served(monkeypatch):
     servers = []
 
     def served(*script):
-        servers.append(ChatServer(*script))
+        servers.append(LlmServer(*script))
         return servers[-1]
 
     yield served
@@ -101,62 +100,7 @@ def served(monkeypatch):
         server.close()
 
 
-HELLO = [{"role": "user", "content": "Hello"}]
 BUSY = (429, {"Retry-After": "0.01"})
-
-
-def chat(server, **settings):
-    return Chat("openai/scripted", server.url, **settings)
-
-
-def test_an_answer_is_counted(served):
-    server = served("Good day")
-    model = chat(server, temperature=0.5, max_tokens=20)
-    assert [model.ask(HELLO) for _ in range(2)] == ["Good day", "Good day"]
-    assert model.usage == {"calls": 2, "prompt_tokens": 200, "completion_tokens": 14}
-    assert server.asked[0]["messages"] == HELLO
-    assert server.asked[0]["model"] == "scripted"
-    assert (server.asked[0]["temperature"], server.asked[0]["max_tokens"]) == (0.5, 20)
-
-
-def test_a_busy_server_is_asked_again(served):
-    server = served(BUSY, (503, {}), "at last")
-    assert chat(server).ask(HELLO) == "at last"
-    assert len(server.asked) == 3
-
-
-@pytest.mark.parametrize(
-    ("status", "attempts", "error"),
-    [(429, 3, InfraError), (500, 3, InfraError), (401, 1, InfraError), (403, 1, InfraError), (400, 1, AgentError), (404, 1, AgentError)],
-)  # fmt: skip
-def test_a_server_that_does_not_answer(status, attempts, error, served):
-    server = served((status, {"Retry-After": "0.01"}))
-    with pytest.raises(error, match=f"model 'openai/scripted' at {server.url} .*scripted {status}"):
-        chat(server, max_retries=2).ask(HELLO)
-    assert len(server.asked) == attempts
-
-
-def test_a_server_that_is_down():
-    server = ChatServer("never")
-    server.close()
-    model = chat(server, max_retries=0)
-    with pytest.raises(InfraError, match=r"does not answer: .*Connection error"):
-        model.ask(HELLO)
-
-
-def test_the_key_is_the_environments_and_is_never_shown(served, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-secret")
-    server = served("fine", lambda _: (400, {"X": "sk-secret-secret"}))
-    model = chat(server)
-    model.ask(HELLO)
-    assert server.keys == ["Bearer sk-secret-secret"]
-    error = ValueError("wrong key sk-secret-secret")
-    assert model._say("refuses", error).endswith("refuses: wrong key $OPENAI_API_KEY")
-    with pytest.raises(TypeError, match="api_key"):
-        Chat("openai/scripted", server.url, api_key="sk-other")
-
-
-# -- the agent ------------------------------------------------------------------------------------
 
 SITE = """
     [[scenario]]
@@ -225,7 +169,7 @@ def test_a_model_that_reads_solves_a_site(served, run):
 def test_what_a_model_costs_is_reported_where_its_prices_are_known(served, run):
     record = run(served(solve), model="openai/gpt-4o-mini")
     cost = record.reported["cost"]
-    assert cost.value == pytest.approx((300 * 0.15 + 21 * 0.6) * 1e-6)
+    assert cost.value == pytest.approx((180 * 0.15 + 120 * 0.075 + 21 * 0.6) * 1e-6)
     assert (cost.unit, cost.source, cost.quality) == ("USD", "litellm", "modelled")
 
 
@@ -251,7 +195,7 @@ def test_a_busy_endpoint_delays_a_trial_and_does_not_fail_it(served, run):
 
 
 def test_an_endpoint_that_is_down_is_infrastructure(run):
-    server = ChatServer("never")
+    server = LlmServer("never")
     server.close()
     record = run(server)
     assert record.outcome == "infra"

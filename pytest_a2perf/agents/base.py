@@ -44,6 +44,8 @@ class AgentContext:
         scenario: id of the trial's scenario, or empty.
         note: takes, by name, what the trial's record should say of the agent.
         report: takes name, value and unit of a number that gates may name, as `Trial.report`.
+        case: of the trial, or empty.
+        cassette: recorded answers of models, see `pytest_a2perf.llm.Cassette`; or None.
     """
 
     env: Any
@@ -54,6 +56,8 @@ class AgentContext:
     scenario: str = ""
     note: Callable[..., None] = _ignore
     report: Callable[..., None] = _ignore
+    case: str = ""
+    cassette: Any = None
 
 
 AgentFactory = Callable[[str, AgentContext], Any]

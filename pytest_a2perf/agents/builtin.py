@@ -177,6 +177,29 @@ def _web_llm(context: AgentContext, settings: dict[str, Any]) -> Any:
     return LlmWebAgent(context, **settings)
 
 
+_MODEL = (
+    "model", "api_base", "api_key_env", "temperature", "seed", "max_tokens", "reasoning_effort",
+    "extra", "timeout", "max_retries", "patience", "prices",
+)  # fmt: skip
+_LIMITS = ("max_steps", "max_total_tokens", "max_cost")
+
+
+def _assistant(name: str, *options: str) -> AgentFactory:
+    """Return a factory of an agent of the domain ``assistant``."""
+
+    def make(context: AgentContext, _: dict[str, Any]) -> Any:
+        module = importlib.import_module("pytest_a2perf.domains.assistant.agents.make")
+        return getattr(module, name)(context)
+
+    return _shipped(make, *options)
+
+
+def _mcp(command: str, context: AgentContext) -> Any:
+    from pytest_a2perf.domains.assistant.agents.mcp_agent import McpAgent
+
+    return McpAgent(command, context.root)
+
+
 def _trained(name: str, context: AgentContext) -> Any:
     from pytest_a2perf.agents.trained import make_trained
 
@@ -193,10 +216,15 @@ BUILTIN: Mapping[str, AgentFactory] = {
     "pendulum-limp": _policy(pendulum_limp),
     "acrobot-energy": _policy(acrobot_energy),
     "acrobot-idle": _policy(acrobot_idle),
+    "assistant-llm": _assistant("llm_agent", *_MODEL, *_LIMITS),
+    "assistant-oracle": _assistant("oracle_agent", "flaw"),
+    "assistant-react": _assistant("react_agent", *_MODEL, *_LIMITS),
+    "assistant-scripted": _assistant("scripted_agent", "script"),
     "circuit-annealing": _of_domain("circuit", "AnnealingAgent", "rounds", "steps"),
     "circuit-by-area": _of_domain("circuit", "ByAreaAgent"),
     "circuit-greedy": _of_domain("circuit", "GreedyAgent", "clusters_every"),
     "circuit-random": _of_domain("circuit", "RandomLegalAgent"),
+    "mcp": _mcp,
     "miniwob-oracle": _of_domain("miniwob", "MiniwobOracle"),
     "quadruped-feedback": _of_domain(
         "quadruped", "FeedbackAgent", "lead", "load", "capture", "steer", "damp"

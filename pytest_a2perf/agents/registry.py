@@ -23,6 +23,7 @@ __all__ = [
     "load_file",
     "make_agent",
     "make_agents",
+    "make_unadapted",
     "register_agent",
 ]
 
@@ -58,10 +59,22 @@ def make_agent(spec: Any, context: AgentContext) -> AdaptedAgent:
     Raises:
         AgentError: there is no such agent, or its code raised while it was made.
     """
-    made = _from_text(spec, context) if isinstance(spec, str) else _construct(spec, context, spec)
-    agent = adapt(made, spec)
+    agent = adapt(make_unadapted(spec, context), spec)
     agent.load(context.env)
     return agent
+
+
+def make_unadapted(spec: Any, context: AgentContext) -> Any:
+    """Make what a scenario names, as it is: for domains whose agents do not act on observations.
+
+    Args:
+        spec: see `make_agent`.
+        context: what the agent may need.
+
+    Raises:
+        AgentError: see `make_agent`.
+    """
+    return _from_text(spec, context) if isinstance(spec, str) else _construct(spec, context, spec)
 
 
 def make_agents(spec: Any, context: AgentContext, count: int) -> list[AdaptedAgent]:

@@ -4,7 +4,7 @@ A domain knows nothing of pytest. It gets a `Trial`, does its work, and leaves b
 happened: episodes, samples, reported numbers, curves, files. The same interface carries
 
 * a Gymnasium rollout: `Trial.measured` around the episodes, `Trial.episode` for each;
-* an assistant in simulated time: `run` is a coroutine function, an episode is a conversation;
+* an assistant in simulated time: an episode is a conversation;
 * thousands of concurrent streams: a coroutine too, with `Trial.sample` for every request;
 * an hour-long sandboxed run: `Trial.folder` for what must survive, `Trial.progress` on the way,
   `Trial.remaining` for its budget, and `Trial.report` for scores.
@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from pytest_a2perf.runs.record import Record
     from pytest_a2perf.scenarios.models import Scenario, Strict
     from pytest_a2perf.trials.trial import Trial
 
-__all__ = ["Case", "Domain", "HasCases"]
+__all__ = ["Case", "Domain", "HasCases", "HasSummary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +88,24 @@ class HasCases(Protocol):
 
         Raises:
             A2PerfError: there are none, or one of them cannot be read.
+        """
+
+
+@runtime_checkable
+class HasSummary(Protocol):
+    """A domain that sums up a scenario's run in its own way, beside the metrics."""
+
+    def summarise(
+        self, scenario_id: str, records: Sequence[Record], run: Path, sources: Sequence[Path]
+    ) -> Iterable[str]:
+        """Yield lines for the report; may write files into the run's folder.
+
+        Called once a scenario, by the process that the user started, after all verdicts. What it
+        raises fails the run, but costs nothing that is recorded.
+
+        Args:
+            scenario_id: of the scenario.
+            records: of its trials.
+            run: the run's folder.
+            sources: the runs whose trials these are; several after a merge.
         """

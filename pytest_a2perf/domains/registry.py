@@ -15,6 +15,7 @@ GROUP = "pytest_a2perf.domains"
 """Entry points of this group give a domain, or a class of one."""
 
 _BUILTIN = {
+    "assistant": "pytest_a2perf.domains.assistant.domain:AssistantDomain",
     "circuit": "pytest_a2perf.domains.circuit.domain:CircuitDomain",
     "gym": "pytest_a2perf.domains.gym.domain:GymDomain",
     "quadruped": "pytest_a2perf.domains.quadruped.domain:QuadrupedDomain",

@@ -29,6 +29,7 @@ class RatioMetric:
         count: what it is divided by, of a trial; None leaves the trial out.
         counted: the count in words, for messages.
         inverted: divide the count by the quantity instead.
+        reported: the quantity is one that trials report, not a reading of a meter.
     """
 
     name: str
@@ -39,6 +40,7 @@ class RatioMetric:
     count: Count
     counted: str
     inverted: bool = False
+    reported: bool = False
     group: Group = "system"
 
     @overflowing
@@ -47,7 +49,8 @@ class RatioMetric:
         pairs: list[tuple[float, float]] = []
         readings: list[Quantity] = []
         for record in usable(records):
-            reading, count = finite(record.quantities, self.quantity), self.count(record)
+            reading = _reading(record, self.quantity, self.unit, reported=self.reported)
+            count = self.count(record)
             if reading is not None and count is not None:
                 pairs.append((reading.value, count))
                 readings.append(reading)
@@ -77,12 +80,15 @@ class TotalMetric:
     unit: str
     summary: str
     quantity: str
+    reported: bool = False
     direction: Direction = "lower"
     group: Group = "system"
 
     def estimate(self, records: Sequence[Record], request: Request) -> Estimate:
         """Estimate it; trials that infrastructure broke off count, for their energy was used."""
-        found = [finite(record.quantities, self.quantity) for record in records]
+        found = [
+            _reading(record, self.quantity, self.unit, reported=self.reported) for record in records
+        ]
         readings = [reading for reading in found if reading is not None]
         if not readings:
             raise UnsupportedSampleError(f"{self.name}: no trial has {self.quantity}")
@@ -93,6 +99,12 @@ class TotalMetric:
             note = f"{missing} of {len(found)} trials have no reading; {note}"
         estimate = Estimate(total, self.unit, confidence=request.confidence, n=n, note=note)
         return with_sources(estimate, readings)
+
+
+def _reading(record: Record, name: str, unit: str, *, reported: bool) -> Quantity | None:
+    reading = finite(record.reported if reported else record.quantities, name)
+    # A test may report something else by that name.
+    return reading if reading is None or not reported or reading.unit == unit else None
 
 
 def _steps(record: Record) -> float | None:
@@ -139,6 +151,17 @@ RATIOS: dict[str, RatioMetric | TotalMetric] = {
         _energy("per_step", "energy of a step", _steps, "steps"),
         _energy(
             "per_solved", "energy of all trials for each solved attempt", _solved, "solved attempts"
+        ),
+        TotalMetric("cost.total", "USD", "dollars that all trials cost", "cost", reported=True),
+        RatioMetric(
+            "cost.per_solved",
+            "USD",
+            "lower",
+            "dollars that all trials cost for each solved attempt",
+            "cost",
+            _solved,
+            "solved attempts",
+            reported=True,
         ),
         TotalMetric("carbon.total", "gCO2e", "emissions of all trials", "carbon"),
         RatioMetric(

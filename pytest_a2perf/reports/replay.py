@@ -37,7 +37,7 @@ class Replay:
     def pytest_collection(self, session: pytest.Session) -> bool:
         """Collect nothing: the records are the items."""
         run: Any = session.config.pluginmanager.get_plugin("a2perf-session")
-        run.adopt(self.merged.plan, self.merged.problems)
+        run.adopt(self.merged.plan, self.merged.problems, self.merged.runs)
         run.base_records = self._base_records(session.config)
         session.testscollected = len(self.merged.records) + len(self.merged.plan.gates)
         session.items = []

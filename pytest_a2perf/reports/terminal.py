@@ -35,6 +35,7 @@ def write_summary(
     waiting: Sequence[str],
     notes: Sequence[str],
     problems: Sequence[str],
+    summary: Sequence[str] = (),
 ) -> None:
     """Write the report; nothing at all for a run without trials.
 
@@ -46,6 +47,7 @@ def write_summary(
         waiting: gates that were not judged because the run was stopped.
         notes: what else should be known.
         problems: what makes the run incomplete.
+        summary: lines of the domains' own.
     """
     if not (records or verdicts or waiting or notes or problems):
         return
@@ -74,6 +76,8 @@ def write_summary(
         for line in flaky_lines(flaky):
             _write(reporter, line)
         reporter.write_line("")
+    for line in () if quiet else summary:
+        _write(reporter, line)
     for nodeid in waiting:
         reporter.write_line(f"not judged, the run was stopped: {nodeid}", yellow=True)
     for note in notes:

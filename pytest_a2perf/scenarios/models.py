@@ -22,8 +22,10 @@ from pytest_a2perf.units import parse_duration
 
 __all__ = ["PHASES", "EnergyOptions", "Phase", "Scenario", "ScenarioFile", "SeedRange", "Strict"]
 
-Phase = Literal["inference", "train", "generalization", "collect"]
-PHASES: tuple[Phase, ...] = ("inference", "train", "generalization", "collect")
+Phase = Literal["inference", "train", "generalization", "collect", "judge", "gaia2"]
+PHASES: tuple[Phase, ...] = (
+    "inference", "train", "generalization", "collect", "judge", "gaia2",
+)  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*\Z")
 

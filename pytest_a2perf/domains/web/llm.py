@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from pytest_a2perf.agents.base import AgentContext
-from pytest_a2perf.domains.web.chat import Chat
 from pytest_a2perf.domains.web.environment import WebNavigationEnv
 from pytest_a2perf.domains.web.site import MAX_ELEMENTS
 from pytest_a2perf.domains.web.text import page_text, profile_text
 from pytest_a2perf.errors import AgentError
+from pytest_a2perf.llm import ChatModel
 from pytest_a2perf.suggest import did_you_mean
 
 __all__ = ["LlmWebAgent", "Move", "ReplyError", "parse_reply"]
@@ -25,6 +25,8 @@ a page cannot be taken back: press it when the page is complete.
 Each element of a page has a number. Answer with one action, alone on the last line:
 type ELEMENT FIELD   fills in a text field or chooses from a list what the user's data has for FIELD
 click ELEMENT        ticks a box or a circle, presses a button, follows a link"""
+
+_SETTINGS = {"temperature": 0.0, "max_tokens": 512, "max_retries": 3}
 
 _LINE = re.compile(r"\b(type|click)\b[\s:(]*#?\[?(\d+)\]?(?:[\s,:]+[\"'`]?(\w+))?", re.IGNORECASE)
 _OBJECT = re.compile(r"\{[^{}]*\}")
@@ -107,9 +109,9 @@ class LlmWebAgent:
 
     Args:
         context: of the trial; its environment is a `WebNavigationEnv`.
-        model: see `Chat`.
+        model: see `ChatModel`.
         corrections: of bad replies, in one step.
-        settings: further arguments of `Chat`.
+        settings: further arguments of `ChatModel`.
 
     Raises:
         AgentError: the environment is another one, or no model is given.
@@ -125,7 +127,7 @@ class LlmWebAgent:
             raise AgentError("agent 'web-llm' needs agent_options.model, e.g. 'openai/gpt-4o-mini'")
         self._env = env
         self._model = model
-        self._chat = Chat(model, **settings)
+        self._chat = ChatModel(model, **(_SETTINGS | settings))
         self._context = context
         self._corrections = corrections
         self._moves: list[str] = []
@@ -140,8 +142,8 @@ class LlmWebAgent:
         """Return what the model wants to do on the page that the environment shows.
 
         Raises:
-            InfraError: see `Chat.ask`.
-            AgentError: see `Chat.ask`.
+            InfraError: see `ChatModel.complete`.
+            AgentError: see `ChatModel.complete`.
         """
         del observation  # the same page, as numbers
         env = self._env
@@ -151,7 +153,7 @@ class LlmWebAgent:
             {"role": "user", "content": self._show()},
         ]
         for _ in range(1 + self._corrections):
-            reply = self._chat.ask(messages)
+            reply = self._chat.complete(messages).text
             try:
                 move = parse_reply(reply, count, env.profile)
             except ReplyError as error:
@@ -168,13 +170,13 @@ class LlmWebAgent:
     def close(self) -> None:
         """Report what the model was asked, and what that took."""
         self._context.note(llm=self._model)
-        usage = self._chat.usage | {"bad_replies": self._bad, "lost_steps": self._lost}
-        for name, count in usage.items():
-            self._context.report(name, count, source="litellm")
-        if self._chat.cost is not None:
-            self._context.report(
-                "cost", self._chat.cost, "USD", source="litellm", quality="modelled"
-            )
+        totals = self._chat.totals
+        for name in ("calls", "prompt_tokens", "completion_tokens"):
+            self._context.report(name, getattr(totals, name), source="litellm")
+        self._context.report("bad_replies", self._bad, source="litellm")
+        self._context.report("lost_steps", self._lost, source="litellm")
+        if totals.cost is not None:
+            self._context.report("cost", totals.cost, "USD", source="litellm", quality="modelled")
 
     def _show(self) -> str:
         env = self._env

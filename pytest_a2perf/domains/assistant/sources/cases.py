@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from pytest_a2perf.domains.assistant.errors import TraceError
+from pytest_a2perf.domains.assistant.trace.lite import read_lite
 from pytest_a2perf.domains.assistant.trace.models import Dataset, Trace
 from pytest_a2perf.domains.assistant.trace.read import check_trace, parse_trace, schema_error
 
@@ -36,6 +37,7 @@ class CaseRef:
         run_number: which run of the scenario a trace is of.
         phase: of ARE's suite that a trace is of, such as ``noise``; may be empty.
         dataset: where on the Hub it comes from.
+        lite: it is the lite form of a trace, which holds no scenario.
         load: returns its bytes.
     """
 
@@ -49,6 +51,7 @@ class CaseRef:
     run_number: int | None = None
     phase: str = ""
     dataset: Dataset | None = None
+    lite: bool = False
     load: Callable[[], bytes] = field(kw_only=True, repr=False, compare=False)
 
     @property
@@ -70,6 +73,11 @@ class CaseRef:
             TraceError: it is no scenario or trace, or breaks a rule; names everything wrong.
             InfraError: it has left its apps on the Hub, which cannot be reached.
         """
+        if self.lite:
+            raise TraceError(
+                f"{self.origin}: the lite form of a trace holds no scenario; it can only be judged "
+                "again (phase 'judge'), with options.scenarios"
+            )
         trace = parse_trace(self.text, self.origin)
         definition = trace.metadata.definition
         if self.run_number is not None:
@@ -139,6 +147,19 @@ def case_of(
     try:
         definition = _Head.model_validate_json(text).metadata.definition
     except ValidationError as error:
+        if b'"per_agent_interaction_histories"' in text:
+            trace = read_lite(text, origin)
+            return CaseRef(
+                trace.scenario_id,
+                "",
+                (),
+                config,
+                split,
+                _digest(text),
+                origin,
+                lite=True,
+                load=load,
+            )
         raise schema_error(error, text, origin) from None
     if scenario_id is not None and scenario_id != definition.scenario_id:
         raise TraceError(

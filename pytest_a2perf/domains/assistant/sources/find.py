@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_a2perf.domains.assistant.errors import TraceError
@@ -57,12 +59,14 @@ def find_cases(
         if revision is not None:
             raise TraceError(f"{location}: only data sets on the Hub have a revision; remove it")
         cases = _local_cases(root / location, config, split)
+    cases = _numbered(cases)
     _check_unique(cases)
     chosen = _choose(cases, location, ids, tags, limit)
     problems = []
     for case in chosen:
         try:
-            case.trace()
+            if not case.lite:
+                case.trace()
         except TraceError as error:
             problems.append(str(error))
     if problems:
@@ -134,6 +138,16 @@ def _subfolders(folder: Path) -> list[str]:
     return sorted(
         path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
     )
+
+
+def _numbered(cases: list[CaseRef]) -> list[CaseRef]:
+    """Number the lite traces of a scenario, which do not say themselves which run they are of."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for case in cases:
+        seen[case.id] += case.lite
+        numbered.append(replace(case, run_number=seen[case.id]) if case.lite else case)
+    return numbered
 
 
 def _check_unique(cases: Sequence[CaseRef]) -> None:

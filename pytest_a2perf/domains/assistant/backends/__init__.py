@@ -1,0 +1,1 @@
+"""Other worlds than our own, with the same surface."""

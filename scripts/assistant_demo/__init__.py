@@ -1,0 +1,1 @@
+"""The stories of the demo suite of the domain ``assistant``, told in Python."""
