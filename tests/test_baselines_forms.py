@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import gymnasium
@@ -10,6 +14,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from pytest_a2perf.domains.web.agents import OracleAgent
+from pytest_a2perf.runs.store import read_records
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "baselines"
 THERE, TYPED, CLICKED, FILLED, TRIED, FOCUSED = range(6)
@@ -62,3 +67,34 @@ def test_what_was_done_is_seen_and_what_is_not_there_changes_nothing(make):
     assert np.flatnonzero(after[:, TRIED]).tolist() == [field]
     assert np.flatnonzero(after[:, FOCUSED]).tolist() == [field]
     assert np.flatnonzero(after[:, FILLED]).tolist() == [field]
+
+
+@pytest.mark.slow
+def test_the_suite_trains_collects_and_clones(tmp_path):
+    for package in ("torch", "stable_baselines3", "minari"):
+        pytest.importorskip(package)
+    from test_baselines_example import shrink
+
+    leftovers = shutil.ignore_patterns(".*", "__pycache__")
+    folder = shutil.copytree(EXAMPLE, tmp_path / "baselines", ignore=leftovers)
+    shrink(folder / "scenarios" / "web.toml")
+    # So little training solves no form.
+    command = ["-m", "pytest", "--a2perf", "scenarios/web.toml", "-k", "not plays"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    found = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout
+    (run,) = (folder / ".a2perf" / "runs").iterdir()
+    records = list(read_records(run))
+    trained = [record for record in records if record.phase == "train"]
+    algorithms = {record.context["algorithm"] for record in trained}
+    assert algorithms == {"PPO", "DDQN", "BC"}
+    costs = {(r.reported["data_cost"].value, r.reported["data_cost"].source) for r in trained}
+    assert costs == {(0, "no data set"), (0, "minari-metadata")}
+    assert {record.phase for record in records} == {"train", "collect", "generalization"}

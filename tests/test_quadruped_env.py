@@ -114,10 +114,19 @@ class TestReward:
             env.reset(seed=0, options={"start": start})
             for step in (0, 5, 31, 200):
                 state = put(env, *env.reference.state(step))
-                found = compare(state, env.reference.states[step])
+                found = compare(state, env.reference.wanted(step))
                 assert found.reward == pytest.approx(1, abs=1e-9)
                 assert found.distance == pytest.approx(0)
                 assert found.angle == pytest.approx(0, abs=1e-7)
+
+    def test_it_is_so_where_the_reference_has_come_to_the_robot(self):
+        env = QuadrupedEnv("trot")
+        env.reset(seed=0, options={"start": 0.0})
+        for place in ([0.4, -0.3], [-0.2, 0.1]):
+            env.reference.sync(5, np.array(place))
+            qpos, qvel = env.reference.state(5)
+            assert qpos[:2] == pytest.approx(place)
+            assert compare(put(env, qpos, qvel), env.reference.wanted(5)).reward == pytest.approx(1)
 
     def test_each_term_is_its_formula(self):
         env = QuadrupedEnv(standing())
@@ -130,7 +139,7 @@ class TestReward:
         qvel[3:6] = [0.5, 0.0, -0.5]
         qvel[6 + 1], qvel[6 + 4] = 2.0, -1.0
         state = put(env, qpos, qvel)
-        found = compare(state, env.reference.states[0])
+        found = compare(state, env.reference.wanted(0))
         # The knee of the front right leg alone: its shank, 0.265 m, from -0.58 to -0.48 rad.
         dx = 0.265 * (math.sin(0.58) - math.sin(0.48))
         lower = 0.265 * (math.cos(0.48) - math.cos(0.58))
@@ -184,6 +193,16 @@ class TestEnds:
         env.reset(seed=0, options={"start": 0.0})
         env.data.qpos[2] = 0.2
         assert self.fails(env)
+
+    def test_so_does_kneeling(self):
+        for height, over in ((0.31, False), (0.30, True)):
+            env = QuadrupedEnv(standing())
+            env.reset(seed=0, options={"start": 0.0})
+            qpos = env.data.qpos.copy()
+            qpos[2] = height
+            qpos[7:] = np.tile([0.0, -0.6, -1.2], 4)  # thighs upright, and shanks off the ground
+            put(env, qpos, np.zeros(18))
+            assert env.robot.fallen == over
 
     def test_so_does_being_1_m_away(self):
         for distance, over in ((0.98, False), (1.02, True)):

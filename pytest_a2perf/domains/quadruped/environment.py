@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from pytest_a2perf.domains.quadruped.clips import Clip
 from pytest_a2perf.domains.quadruped.dynamics import Dynamics, draw_dynamics
 from pytest_a2perf.domains.quadruped.errors import QuadrupedError
 from pytest_a2perf.domains.quadruped.gaits import Gait, find_clip
+from pytest_a2perf.domains.quadruped.history import HISTORY, Histories
 from pytest_a2perf.domains.quadruped.kinematics import DEFAULT_POSE
 from pytest_a2perf.domains.quadruped.model import CONTROL_STEP
 from pytest_a2perf.domains.quadruped.reference import TARGET_STEPS, TARGETS_AT, WARM_UP, Reference
@@ -38,11 +40,9 @@ CURRICULUM = 30_000_000
 """Steps of all environments together until episodes have their full length."""
 STANDS_AT_START = 0.1
 """Part of the episodes that begin in the default pose."""
+_NO_ACTION: Floats = np.zeros(12)
 MAX_DISTANCE = 1.0
 MAX_ANGLE = math.pi / 2
-HISTORY = 3
-_OLDER = np.r_[0:4, 0:8, 12:24, 12:36, 48:60, 48:72]
-"""Where the histories of an observation come from in the one before; the newest is overwritten."""
 
 
 def curriculum(steps: int, num_parallel_envs: int = 1) -> int:
@@ -117,6 +117,7 @@ class QuadrupedEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.dynamics: Dynamics | None = None
         self._lag = 0.0
         self._trained = 0
+        self._histories = Histories(EPISODE_STEPS, len(bounds))
         self._renderer: Renderer | None = None
         self._over = True
 
@@ -145,10 +146,9 @@ class QuadrupedEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._filter = LowPass(self.robot.joints)
         self._step, self._over = 0, False
         now = self.robot.attitude()
-        self._readings = [self._reading(now)] * HISTORY
-        self._seen = np.zeros(160, dtype=np.float32)
-        for _ in range(HISTORY):
-            seen = self._observe(now, self._seen[12:24])
+        self._readings: deque[Floats] = deque(maxlen=HISTORY)
+        for before in range(1 - HISTORY, 1):
+            seen = self._observe(before, now, _NO_ACTION)
         return seen, {}
 
     def step(self, action: NDArray[Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -159,30 +159,31 @@ class QuadrupedEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """
         if self._over:
             raise QuadrupedError("the episode is over: call reset")
-        offset: Floats = np.asarray(action, dtype=np.float64)
+        offset = np.asarray(action)
         # Cheaper than to ask each number whether it is finite, and to clip them all.
-        square = float(offset @ offset) if offset.shape == (12,) else math.nan
-        if not math.isfinite(square):
+        length = math.hypot(*offset.tolist()) if offset.shape == (12,) else math.nan
+        if not math.isfinite(length):
             raise QuadrupedError(f"an action is 12 finite numbers, got {action!r}")
-        if square > ACTION_LIMIT**2:
+        if length > ACTION_LIMIT:
             offset = np.clip(offset, -ACTION_LIMIT, ACTION_LIMIT)
         command = self._filter(offset + DEFAULT_POSE)
         robot, reference = self.robot, self.reference
         robot.move(command)
-        self._step += 1
-        if reference.begins_cycle[self._step]:
-            reference.sync(self._step, self.data.qpos)
+        self._step = step = self._step + 1
+        if reference.begins_cycle[step]:
+            reference.sync(step, self.data.qpos)
         now = robot.attitude()
-        found = compare(robot.state(now.yaw), reference.states[self._step])
+        found = compare(robot.state(now.yaw), reference.wanted(step))
         fallen = found.distance > MAX_DISTANCE or found.angle > MAX_ANGLE or robot.fallen
-        ended = bool(reference.over[self._step])
-        late = self._step >= self.limit
-        self._over = fallen or ended or late
-        self._trained += not self._over
-        info: dict[str, Any] = dict(found.terms)
-        if self._over:
+        ended = reference.over[step]
+        late = step >= self.limit
+        self._over = over = fallen or ended or late
+        self._trained += not over
+        info = found.terms
+        if over:
             info["is_success"] = not fallen
-        return self._observe(now, offset), found.reward, fallen or ended, late and not fallen, info
+        seen = self._observe(step, now, offset)
+        return seen, found.reward, fallen or ended, late and not fallen, info
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return a picture of the robot from its side, shape (480, 640, 3).
@@ -204,23 +205,24 @@ class QuadrupedEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             self._renderer.close()
             self._renderer = None
 
-    def _reading(self, now: Attitude) -> Floats:
-        """Return roll, pitch, their rates and the joint angles, shape (16,)."""
-        reading = np.empty(16)
-        reading[0], reading[1] = now.roll, now.pitch
-        reading[2:4], reading[4:] = self.robot.rates[:2], self.robot.joints
-        return reading
-
-    def _observe(self, now: Attitude, action: NDArray[Any]) -> Observation:
-        reading = self._reading(now)
+    def _observe(self, step: int, now: Attitude, action: NDArray[Any]) -> Observation:
+        """Return a copy of the observation; steps below 0 are what the first one remembers."""
+        roll_rate, pitch_rate, _ = self.robot.rates.tolist()
+        inertial = (now.roll, now.pitch, roll_rate, pitch_rate)
         if self._lag:
-            self._readings = [reading, *self._readings[:-1]]
-            whole = int(self._lag)
-            blend = self._lag - whole
-            reading = self._readings[whole] * (1 - blend) + self._readings[whole + 1] * blend
-        seen = np.empty(160, dtype=np.float32)
-        seen[:TARGETS_AT] = self._seen[_OLDER]
-        seen[:4], seen[12:24], seen[48:60] = reading[:4], action, reading[4:]
-        seen[TARGETS_AT:] = self.reference.targets(self._step, now.yaw)
-        self._seen = seen
+            reading = self._late(np.array([*inertial, *self.robot.joints]))
+            seen = self._histories.note(step, reading[:4], action, reading[4:])
+        else:
+            seen = self._histories.note(step, inertial, action, self.robot.joints)
+        self.reference.put_targets(max(step, 0), now.yaw, seen[TARGETS_AT:])
         return seen.copy()
+
+    def _late(self, reading: Floats) -> Floats:
+        """Return what is observed, as late as the robot's latency has it, shape (16,)."""
+        readings = self._readings
+        readings.appendleft(reading)
+        whole = int(self._lag)
+        blend = self._lag - whole
+        last = len(readings) - 1  # nothing was before the first one
+        late: Floats = readings[min(whole, last)] * (1 - blend)
+        return late + readings[min(whole + 1, last)] * blend

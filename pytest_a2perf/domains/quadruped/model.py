@@ -111,7 +111,7 @@ def mjcf(*, self_collision: bool = False) -> str:
 <mujoco model="quadruped">
   <compiler angle="radian" autolimits="true"/>
   <option timestep="{TIMESTEP}" cone="pyramidal" iterations="3" ls_iterations="4" jacobian="dense">
-    <flag eulerdamp="disable" island="disable"/>
+    <flag eulerdamp="disable" island="disable" spring="disable"/>
   </option>
   <visual>
     <headlight ambient="0.4 0.4 0.4" diffuse="0.6 0.6 0.6"/>

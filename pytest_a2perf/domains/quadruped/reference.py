@@ -59,7 +59,7 @@ class Reference:
             rotation[waits] = about_z(heading(first.rotation))
             joints[waits] = DEFAULT_POSE
             linear[waits], angular[waits], speeds[waits] = 0.0, 0.0, 0.0
-        self.over = np.full(rows, False) if clip.wrap else times >= clip.duration
+        self.over: list[bool] = [False] * rows if clip.wrap else (times >= clip.duration).tolist()
         cycles = clip.cycles(times)
         self.begins_cycle: list[bool] = (np.diff(cycles, prepend=cycles[0]) > 0).tolist()
 
@@ -84,7 +84,7 @@ class Reference:
             ],
             axis=1,
         )
-        """What is worth 1, shape (n, 49): see `STATE_SIZE`."""
+        """What is worth 1 while `origin` is 0, shape (n, 49): see `STATE_SIZE`."""
         self._prepare_targets(steps)
 
     def _prepare_targets(self, steps: int) -> None:
@@ -102,33 +102,41 @@ class Reference:
         half_cosine[..., 3:7] = np.stack([x, y, z, w], axis=-1)
         half_sine[..., 3:7] = np.stack([y, -x, -w, z], axis=-1)
         self._targets = self._targets.reshape(steps + 1, 5, -1)
+        self._turn = np.ones(5, dtype=np.float32)
+        self._looks_back = float(np.abs(np.arctan2(z, w)).max()) > math.pi / 4
 
-    def targets(self, step: int, yaw: float) -> NDArray[np.float32]:
-        """Return the frames to come, in the robot's heading frame.
+    def put_targets(self, step: int, yaw: float, found: NDArray[np.float32]) -> None:
+        """Write down the frames to come, in the robot's heading frame.
+
+        Position relative to the reference's current one, rotation (x, y, z, w) with w not below 0,
+        and joint angles, of four frames.
 
         Args:
             step: of the episode.
             yaw: the robot's heading, rad.
-
-        Returns:
-            Position relative to the reference's current one, rotation (x, y, z, w) with w not
-            below 0, and joint angles, of four frames, shape (76,).
+            found: where to, shape (76,).
         """
-        turn = np.array(
-            [1.0, math.cos(yaw), math.sin(yaw), math.cos(yaw / 2), math.sin(yaw / 2)],
-            dtype=np.float32,
-        )
-        found: NDArray[np.float32] = turn @ self._targets[step]
-        if min(found[6::FRAME_SIZE].tolist()) < 0:
+        turn = self._turn
+        turn[1], turn[2] = math.cos(yaw), math.sin(yaw)
+        turn[3], turn[4] = math.cos(yaw / 2), math.sin(yaw / 2)
+        turn.dot(self._targets[step], out=found)
+        # Without this, robot and reference look in directions less than half a turn apart.
+        far = self._looks_back or abs(yaw) > math.pi / 2
+        if far and min(found[6::FRAME_SIZE].tolist()) < 0:
             frames = found.reshape(-1, FRAME_SIZE)
             frames[frames[:, 6] < 0, 3:7] *= -1
-        return found
 
     def sync(self, step: int, position: Floats) -> None:
         """Move the reference, from a step on, to where the robot is on the ground plane."""
-        origin = position[:2] - self.position[step, :2]
-        self.states[step:, :2] += origin - self.origin[:2]
-        self.origin[:2] = origin
+        self.origin[:2] = position[:2] - self.position[step, :2]
+
+    def wanted(self, step: int) -> list[float]:
+        """Return what is worth 1 at a step, 49 numbers: see `STATE_SIZE`."""
+        state: list[float] = self.states[step].tolist()
+        x, y, _ = self.origin.tolist()
+        state[0] += x
+        state[1] += y
+        return state
 
     def state(self, step: int) -> tuple[Floats, Floats]:
         """Return the reference as MuJoCo's ``qpos`` and ``qvel``, shapes (19,) and (18,)."""

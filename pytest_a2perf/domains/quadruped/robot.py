@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from pytest_a2perf.domains.quadruped.dynamics import Dynamics, apply_dynamics
 from pytest_a2perf.domains.quadruped.model import CONTROL_STEP, SUBSTEPS, compile_model, feet_of
-from pytest_a2perf.domains.quadruped.reference import STATE_SIZE
 
 if TYPE_CHECKING:
     import mujoco
@@ -56,15 +55,10 @@ class Robot:
         # Views, each of which would take as long to get as to use.
         data = self.data
         self._act, self._ctrl = data.act, data.ctrl
+        self._qpos, self._qvel, self._axes = data.qpos, data.qvel, data.xmat[1]
         self._rotation, self.joints, self.rates = data.qpos[3:7], data.qpos[7:], data.qvel[3:6]
-        places = data.geom_xpos[int(feet[0]) : int(feet[-1]) + 1 : int(feet[1] - feet[0])]
-        self._root, self._feet, self._heights = data.qpos[:2], places[:, :2], places[:, 2]
-        self._axes = data.xmat[1].reshape(3, 3)
-        self._state: Floats = np.empty(STATE_SIZE)
-        self._turning, self._state_heights = self._state[22:25], self._state[45:]
-        self._state_feet = self._state[37:45].reshape(4, 2)
-        # As complex numbers, x and y turn about the vertical in a single product.
-        self._complex_feet = self._state[37:45].view(np.complex128)
+        self._feet = data.geom_xpos[int(feet[0]) : int(feet[-1]) + 1 : int(feet[1] - feet[0])]
+        self._contacts = data.contact
 
     def change(self, dynamics: Dynamics) -> None:
         """Become another robot."""
@@ -82,7 +76,8 @@ class Robot:
         """Move the motors' set points evenly to ``command``, for a control step."""
         # The motors integrate.
         self._act[:] = self._command
-        self._ctrl[:] = (command - self._command) / CONTROL_STEP
+        np.subtract(command, self._command, out=self._ctrl)
+        self._ctrl /= CONTROL_STEP
         self._command = command
         self._advance(self.model, self.data, nstep=SUBSTEPS)
         self._place_geoms(self.model, self.data)
@@ -97,20 +92,26 @@ class Robot:
             math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)),
         )
 
-    def state(self, yaw: float) -> Floats:
-        """Return what is compared with the reference, shape (49,): see `STATE_SIZE`.
+    def state(self, yaw: float) -> list[float]:
+        """Return what is compared with the reference, 49 numbers: see `STATE_SIZE`.
 
-        The array is the same one each time. ``yaw`` is that of the attitude, rad.
+        ``yaw`` is that of the attitude, rad.
         """
-        state = self._state
-        state[:19], state[19:37] = self.data.qpos, self.data.qvel
-        np.dot(self._axes, self.rates, out=self._turning)
-        np.subtract(self._feet, self._root, out=self._state_feet)
-        self._complex_feet *= cmath.rect(1.0, -yaw)
-        self._state_heights[:] = self._heights
+        qpos, qvel = self._qpos.tolist(), self._qvel.tolist()
+        xx, xy, xz, yx, yy, yz, zx, zy, zz = self._axes.tolist()
+        x, y, z = qvel[3:6]
+        qvel[3:6] = xx * x + xy * y + xz * z, yx * x + yy * y + yz * z, zx * x + zy * y + zz * z
+        state: list[float] = qpos + qvel
+        # As complex numbers, x and y turn about the vertical in a single product.
+        root, turn = complex(qpos[0], qpos[1]), cmath.rect(1.0, -yaw)
+        feet = self._feet.tolist()
+        for x, y, _ in feet:
+            away = (complex(x, y) - root) * turn
+            state += (away.real, away.imag)
+        state += [z for _, _, z in feet]
         return state
 
     @property
     def fallen(self) -> bool:
         """Whether something other than a foot touches the ground."""
-        return not self._soles.issuperset(self.data.contact.geom[:, 1].tolist())
+        return not self._soles.issuperset(self._contacts.geom[:, 1].tolist())

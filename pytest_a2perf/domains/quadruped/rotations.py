@@ -10,10 +10,15 @@ __all__ = ["about_z", "conjugate", "heading", "multiply", "rotate", "rotation_ve
 Floats = NDArray[np.float64]
 
 
+def _parts(array: Floats) -> list[Floats]:
+    """Return the last axis one by one; quicker than ``np.moveaxis``."""
+    return [array[..., number] for number in range(array.shape[-1])]
+
+
 def multiply(one: Floats, other: Floats) -> Floats:
     """Return the rotation ``other`` followed by ``one``."""
-    w1, x1, y1, z1 = np.moveaxis(one, -1, 0)
-    w2, x2, y2, z2 = np.moveaxis(other, -1, 0)
+    w1, x1, y1, z1 = _parts(one)
+    w2, x2, y2, z2 = _parts(other)
     return np.stack(
         [
             w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
@@ -33,8 +38,8 @@ def conjugate(rotation: Floats) -> Floats:
 
 def rotate(rotation: Floats, vector: Floats) -> Floats:
     """Rotate vectors, shape (..., 3)."""
-    w, x, y, z = np.moveaxis(rotation, -1, 0)
-    a, b, c = np.moveaxis(vector, -1, 0)
+    w, x, y, z = _parts(rotation)
+    a, b, c = _parts(vector)
     # Twice the cross product, by coordinates: several times faster than np.cross.
     i, j, k = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
     return np.stack(
@@ -51,7 +56,7 @@ def about_z(angle: Floats | float) -> Floats:
 
 def heading(rotation: Floats) -> Floats:
     """Return the direction of the rotated x axis in the horizontal plane, shape (...), rad."""
-    w, x, y, z = np.moveaxis(rotation, -1, 0)
+    w, x, y, z = _parts(rotation)
     return np.asarray(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y**2 + z**2)))
 
 
