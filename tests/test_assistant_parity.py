@@ -17,7 +17,11 @@ from pytest_a2perf.domains.assistant.agents.plan import FLAWS
 from pytest_a2perf.domains.assistant.agents.scripted import Call, ScriptedAgent
 from pytest_a2perf.domains.assistant.apps.results import plain, render
 from pytest_a2perf.domains.assistant.backends.are import AreWorld
-from pytest_a2perf.domains.assistant.backends.are_process import PYTHON_VARIABLE, AreProcess
+from pytest_a2perf.domains.assistant.backends.are_process import (
+    PYTHON_VARIABLE,
+    AreProcess,
+    close_idle,
+)
 from pytest_a2perf.domains.assistant.desk import OpenDesk
 from pytest_a2perf.domains.assistant.errors import ToolError, TraceError
 from pytest_a2perf.domains.assistant.trace.read import parse_trace
@@ -32,7 +36,8 @@ TEXTS = demo_texts()
 
 @pytest.fixture(scope="module")
 def python(request):
-    return find_are(request.config.cache.mkdir("are-1.2.0"))
+    yield find_are(request.config.cache.mkdir("are-1.2.0"))
+    close_idle()  # or later tests of memory find a child that is not theirs
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from pytest_a2perf.domains.assistant.errors import ToolError, TraceError
 from pytest_a2perf.domains.assistant.judge.soft import Ask
 from pytest_a2perf.errors import A2PerfError, InfraError
 
-__all__ = ["PYTHON_VARIABLE", "AreProcess", "are_python", "borrow", "give_back"]
+__all__ = ["PYTHON_VARIABLE", "AreProcess", "are_python", "borrow", "close_idle", "give_back"]
 
 PACKAGE = "meta-agents-research-environments"
 PYTHON_VARIABLE = "A2PERF_ARE_PYTHON"
@@ -207,7 +207,8 @@ def give_back(process: AreProcess) -> None:
 
 
 @atexit.register
-def _close_all() -> None:
+def close_idle() -> None:
+    """End the processes that wait for the next world."""
     with _lock:
         for (owner, _), processes in _idle.items():
             for process in processes if owner == os.getpid() else ():
