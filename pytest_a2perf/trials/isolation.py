@@ -24,7 +24,7 @@ from _pytest.runner import runtestprotocol
 
 from pytest_a2perf.processes import die_with_parent, write_all
 
-__all__ = ["GRACE", "Child", "Children", "Death", "can_isolate", "run_isolated"]
+__all__ = ["GRACE", "Child", "Children", "Death", "can_isolate"]
 
 GRACE = 2.0
 """Seconds that a trial gets beyond its timeout to record what it has."""
@@ -167,21 +167,6 @@ class Children:
         """Kill all that nobody will wait for."""
         while self._running:
             self._running.popitem()[1].kill()
-
-
-def run_isolated(item: pytest.Item, timeout: float | None) -> list[pytest.TestReport] | Death:
-    """Run the item's set-up, call and tear-down in a child; return its reports, or its death.
-
-    Args:
-        item: not yet set up; nothing of it remains set up in this process.
-        timeout: seconds until the child is asked to stop; it is killed `GRACE` later.
-    """
-    children = Children()
-    try:
-        children.start(item, timeout)
-        return children.wait(item.nodeid)
-    finally:
-        children.kill()
 
 
 def _run(item: pytest.Item, write: int) -> None:
