@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 from collections.abc import Generator, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +27,7 @@ from pytest_a2perf.scheduling.selection import Selection, select, with_trials_of
 from pytest_a2perf.scheduling.targets import missing_target
 from pytest_a2perf.settings import Config
 from pytest_a2perf.training.log import logged
+from pytest_a2perf.trials.ahead import start_ahead
 from pytest_a2perf.trials.deadline import deadline
 from pytest_a2perf.trials.fixtures import planned_for, trial_folder
 from pytest_a2perf.trials.isolation import Children, Death, can_isolate
@@ -76,7 +76,6 @@ class Worker:
             host, port = shared["progress"]
             config.stash[PROGRESS] = (host, port)
         self._children = Children()
-        self._place = 0  # of the running item among all; it only ever grows
         self._ledger: Ledger | None = None
         if shared.get("folder"):
             config.stash[RUN_FOLDER] = shared["folder"]
@@ -178,8 +177,11 @@ class Worker:
         if planned.from_file:
             with contextlib.suppress(Exception):  # the trial will meet it again, and report it
                 get_domain(planned.scenario.domain).prepare()
-        self._start_ahead(item)
-        isolated = item.nodeid in self._children or self._is_isolated(item)
+        if self._options.tainted != "repeat":  # a repetition would find the others running
+            count = self._options.concurrency
+            start_ahead(item, self._children, count=count, prepare=self._instruments.prepare)
+        isolated = planned.scenario.isolated and can_isolate(item.config)
+        isolated |= item.nodeid in self._children
         if not isolated and self._options.tainted != "repeat":
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -216,33 +218,6 @@ class Worker:
         if hasattr(item, "_initrequest"):
             item._initrequest()  # noqa: SLF001 - fixtures anew, as rerunfailures does
         return runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]
-
-    def _is_isolated(self, item: pytest.Item) -> bool:
-        return item.stash[PLANNED].scenario.isolated and can_isolate(item.config)
-
-    def _start_ahead(self, item: pytest.Item) -> None:
-        """Start this trial and some of the next ones, where they spend their time waiting."""
-        if self._options.concurrency == 1 or not can_isolate(item.config):
-            return
-        items = item.session.items
-        first = items.index(item, self._place)
-        self._place = first
-        trials = (item for item in items[first:] if not isinstance(item, GateItem))
-        for other in islice(trials, self._options.concurrency):
-            if not self._may_run_beside(other):
-                break
-            if other.nodeid not in self._children:
-                self._instruments.prepare()
-                self._children.start(other, other.stash[PLANNED].scenario.timeout)
-
-    def _may_run_beside(self, item: pytest.Item) -> bool:
-        """Whether a trial may run while others do; what comes after one that may not waits."""
-        planned = item.stash.get(PLANNED, None)
-        if planned is None or not planned.from_file or planned.scenario.exclusive:
-            return False
-        waits = getattr(get_domain(planned.scenario.domain), "concurrent", False)
-        needs_nothing = item.stash.get(PLACE, NOWHERE) == NOWHERE
-        return bool(waits and needs_nothing and self._options.tainted != "repeat")
 
     def pytest_unconfigure(self) -> None:
         """End trials that were started ahead and that nobody will ask for any more."""
