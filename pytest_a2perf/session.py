@@ -41,7 +41,7 @@ from pytest_a2perf.settings import Config
 from pytest_a2perf.training.log import logged
 from pytest_a2perf.trials.fixtures import trial_folder
 from pytest_a2perf.trials.noise import is_tainted
-from pytest_a2perf.trials.plan import PlannedGate
+from pytest_a2perf.trials.plan import PlannedGate, case_and_seed
 from pytest_a2perf.worker import EARLIER, GATE, RECORD, UNSUCCESSFUL
 
 __all__ = ["RunSession"]
@@ -350,13 +350,13 @@ class RunSession:
     def _crash_record(self, nodeid: str, message: str, *, overdue: bool) -> Record:
         """Make the record of a trial that took its worker with it."""
         scenario_id = self._scenario_of[nodeid]
-        case, _, seed = nodeid.removesuffix("]").rpartition("[")[2].rpartition("-")
+        case, seed = case_and_seed(nodeid)
         if overdue:
             message = "the trial did not end within its timeout and its worker was killed"
         return Record(
             scenario=scenario_id,
             nodeid=nodeid,
-            seed=int(seed),
+            seed=seed,
             case=case if nodeid.startswith(f"{scenario_id}[") else "",
             outcome="timeout" if overdue else "error",
             device="",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import importlib_metadata  # noqa: F401 - see below
 import pandas  # noqa: F401, ICN001 - see below
 import pytest
 import scipy.signal  # noqa: F401 - as pandas
+from llm_server import LlmServer
 
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.runs.store import read_records
@@ -106,3 +108,11 @@ def run_json(project: pytest.Pytester) -> Callable[[], dict[str, Any]]:
         return json.loads((folder / "run.json").read_text())
 
     return run_json
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., LlmServer]]:
+    """Start servers with OpenAI's interface that answer by a script; there is no key."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with contextlib.ExitStack() as stack:
+        yield lambda *script: stack.enter_context(LlmServer(*script))

@@ -11,7 +11,7 @@ import pytest
 from assistant_desk import SEND, START, SmallDesk
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llm_server import LlmServer, Raw, Reply, call
+from llm_server import Raw, Reply, call
 
 from pytest_a2perf.domains.assistant.agents.callables import CallableAgent
 from pytest_a2perf.domains.assistant.agents.react import (
@@ -28,21 +28,6 @@ from pytest_a2perf.llm import Cassette, ChatModel, Totals
 
 # litellm keeps clients and an event loop that nobody closes.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture
-def served(monkeypatch):
-    """Start servers that answer by a script."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    servers = []
-
-    def served(*script):
-        servers.append(LlmServer(*script))
-        return servers[-1]
-
-    yield served
-    for server in servers:
-        server.close()
 
 
 def played(desk, server, kind=ToolCallingAgent, *, limits=None, **more):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from llm_server import Hang, LlmServer, Reply, call
+from llm_server import Hang, Reply, call
 
 SECRET = "sk-a2perf-0123456789"
 LOCKER = """
@@ -21,19 +21,10 @@ LOCKER = """
 """
 
 
-@pytest.fixture
-def served(monkeypatch):
-    """Start servers that answer by a script."""
+@pytest.fixture(autouse=True)
+def _key(served, monkeypatch):
+    """Give every request a key that must not turn up anywhere."""
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    servers = []
-
-    def served(*script):
-        servers.append(LlmServer(*script))
-        return servers[-1]
-
-    yield served
-    for server in servers:
-        server.close()
 
 
 def locker(server, agent="assistant-llm", options="", seeds=1):

@@ -27,21 +27,6 @@ NOW = (429, {"Retry-After": "0"})
 TOOL = {"type": "function", "function": {"name": "ring", "parameters": {"type": "object"}}}
 
 
-@pytest.fixture
-def served(monkeypatch):
-    """Start servers that answer by a script."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    servers = []
-
-    def served(*script):
-        servers.append(LlmServer(*script))
-        return servers[-1]
-
-    yield served
-    for server in servers:
-        server.close()
-
-
 def model(server, name="openai/scripted", **more):
     return ChatModel(name, api_base=server.url, **more)
 

@@ -85,21 +85,6 @@ def _imported():
     load_litellm()
 
 
-@pytest.fixture
-def served(monkeypatch):
-    """Start servers that answer by a script."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    servers = []
-
-    def served(*script):
-        servers.append(LlmServer(*script))
-        return servers[-1]
-
-    yield served
-    for server in servers:
-        server.close()
-
-
 BUSY = (429, {"Retry-After": "0.01"})
 
 SITE = """

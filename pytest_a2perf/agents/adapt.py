@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_a2perf.errors import A2PerfError, AgentError
 
-__all__ = ["AdaptedAgent", "adapt"]
+__all__ = ["AdaptedAgent", "adapt", "close_made"]
 
 
 class AdaptedAgent:
@@ -54,13 +54,7 @@ class AdaptedAgent:
         Raises:
             AgentError: the agent raised.
         """
-        close = getattr(self.made, "close", None)
-        if not callable(close):
-            return
-        try:
-            close()
-        except Exception as error:
-            raise AgentError(f"the agent's close raised {type(error).__name__}: {error}") from error
+        close_made(self.made)
 
 
 class _Predictor(AdaptedAgent):
@@ -116,6 +110,21 @@ def adapt(made: Any, spec: object) -> AdaptedAgent:
         "observation, or an object with act(observation) or predict(observation)"
         + (f"; it has {', '.join(methods[:8])}" if methods else "")
     )
+
+
+def close_made(made: Any) -> None:
+    """Close an object of the user's, if it can be closed.
+
+    Raises:
+        AgentError: it raised.
+    """
+    close = getattr(made, "close", None)
+    if not callable(close):
+        return
+    try:
+        close()
+    except Exception as error:
+        raise AgentError(f"the agent's close raised {type(error).__name__}: {error}") from error
 
 
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:

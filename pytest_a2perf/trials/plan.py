@@ -11,7 +11,7 @@ from typing import Any
 from pytest_a2perf.domains.base import Case
 from pytest_a2perf.scenarios.models import Scenario
 
-__all__ = ["PlannedGate", "PlannedTrial", "scenario_digest"]
+__all__ = ["PlannedGate", "PlannedTrial", "case_and_seed", "scenario_digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +81,9 @@ def scenario_digest(scenario: Scenario, cases: Sequence[Case] = ()) -> str:
     if cases:
         content["cases"] = {case.id: case.digest for case in cases}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def case_and_seed(nodeid: str) -> tuple[str, int]:
+    """Return what stands in the brackets of a trial's node id: case, if any, and seed."""
+    case, _, seed = nodeid.removesuffix("]").rpartition("[")[2].rpartition("-")
+    return case, int(seed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_a2perf.domains.assistant.errors import TraceError
 from pytest_a2perf.domains.assistant.options import AssistantOptions
+from pytest_a2perf.domains.assistant.shipped import DEMO, DEMO_FOLDER
 from pytest_a2perf.domains.base import Case
 from pytest_a2perf.errors import A2PerfError, InfraError
 
@@ -18,12 +19,8 @@ if TYPE_CHECKING:
     from pytest_a2perf.scenarios.models import Scenario
     from pytest_a2perf.trials.trial import Trial
 
-__all__ = ["DEMO", "AssistantDomain"]
+__all__ = ["AssistantDomain"]
 
-DEMO = "a2perf/demo"
-"""The task that stands for the scenarios that come with the package."""
-
-_DEMO_FOLDER = Path(__file__).with_name("demo")
 _PHASES = frozenset({"inference", "judge", "gaia2"})
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_.+=-]+")
 
@@ -155,7 +152,7 @@ class AssistantDomain:
 
         key = repr((location, root, chosen))
         if key not in self._found:
-            path = str(_DEMO_FOLDER) if location == DEMO else location
+            path = str(DEMO_FOLDER) if location == DEMO else location
             found: dict[str, CaseRef] = {}
             for ref in find_cases(path, root=root, **chosen):
                 if (other := found.setdefault(_name(ref), ref)) is not ref:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping
 from typing import Any
 
 from pytest_a2perf.domains.assistant.agents.make import make_model
+from pytest_a2perf.domains.assistant.agents.tool_calling import parse_arguments
 from pytest_a2perf.domains.assistant.apps.app import App, tool
 from pytest_a2perf.domains.assistant.apps.results import render
 from pytest_a2perf.domains.assistant.apps.times import text_of
@@ -87,8 +87,8 @@ class Expert(App):
             if not answer.tool_calls:
                 return answer.text
             for call in answer.tool_calls:
-                arguments = _object(call.arguments_text)
-                if call.name == _FINAL and arguments is not None:
+                arguments = parse_arguments(call.arguments_text)
+                if call.name == _FINAL and isinstance(arguments, dict):
                     return str(arguments.get("answer", ""))
                 content = self._call(call.name, arguments)
                 messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
@@ -97,10 +97,10 @@ class Expert(App):
             "so far is done"
         )
 
-    def _call(self, name: str, arguments: dict[str, Any] | None) -> str:
+    def _call(self, name: str, arguments: dict[str, Any] | ValueError) -> str:
         if name not in self._tools:
             return f"Error: there is no function {name}"
-        if arguments is None:
+        if isinstance(arguments, ValueError):
             return f"Error: the arguments of {name} are no JSON object"
         try:
             return render(self._world.call(name, arguments))
@@ -145,11 +145,3 @@ class Experts:
     def totals(self) -> Totals:
         """What their model has used."""
         return self._model.totals
-
-
-def _object(text: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(text or "{}", strict=False)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None

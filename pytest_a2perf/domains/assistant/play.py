@@ -7,6 +7,7 @@ import functools
 import time
 from typing import TYPE_CHECKING, Any
 
+from pytest_a2perf.agents.adapt import close_made
 from pytest_a2perf.agents.base import AgentContext
 from pytest_a2perf.domains.assistant.agents.make import make_player
 from pytest_a2perf.domains.assistant.agents.oracle import OracleAgent
@@ -20,7 +21,7 @@ from pytest_a2perf.domains.assistant.gaia2.groups import options_for
 from pytest_a2perf.domains.assistant.judging import judge_model
 from pytest_a2perf.domains.assistant.keep import Ending, keep_traces
 from pytest_a2perf.domains.assistant.stage import Setting, open_stage
-from pytest_a2perf.errors import AgentError, AgentFailure
+from pytest_a2perf.errors import AgentFailure
 from pytest_a2perf.llm import open_cassette
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def play(setting: Setting) -> None:
     trial = setting.trial
     player = make_player(trial.scenario.agent, _context(setting))
     with contextlib.ExitStack() as stack:
-        stack.callback(_close, player)
+        stack.callback(close_made, player)
         stage = stack.enter_context(open_stage(setting))
         experts = Experts.of(
             stage.world, setting.options.agent_to_agent, trial.seed, setting.cassette
@@ -171,13 +172,3 @@ def _conclude(
     if success is False:
         ended = f"the world was over ({why}) before all turns were\n" if cut else ""
         raise AgentFailure(ended + rationale)
-
-
-def _close(player: Player) -> None:
-    close = getattr(player, "close", None)
-    if not callable(close):
-        return
-    try:
-        close()
-    except Exception as error:
-        raise AgentError(f"the agent's close raised {type(error).__name__}: {error}") from error

@@ -53,7 +53,7 @@ def rejudge_case(trial: Trial, ref: CaseRef, scenario: CaseRef | None) -> None:
             decision = lite.validation_decision
             verdict = trial.measured(lambda: judge_lite(setting.trace, lite, make=make))
         else:
-            trace = ref.trace()
+            trace = setting.trace if scenario is None else ref.trace()
             annotation = trace.metadata.annotation
             decision = None if annotation is None else annotation.validation_decision
             calls = sum(event.event_type == "AGENT" for event in trace.completed_events)

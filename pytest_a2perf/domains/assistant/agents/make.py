@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pytest_a2perf.agents.base import AgentContext
@@ -15,6 +14,7 @@ from pytest_a2perf.domains.assistant.agents.react import ReactAgent
 from pytest_a2perf.domains.assistant.agents.scripted import ScriptedAgent, read_script
 from pytest_a2perf.domains.assistant.agents.tool_calling import ToolCallingAgent
 from pytest_a2perf.domains.assistant.agents.usage import Limits
+from pytest_a2perf.domains.assistant.shipped import DEMO, DEMO_SCRIPT
 from pytest_a2perf.errors import A2PerfError, AgentError
 from pytest_a2perf.llm import ChatModel
 
@@ -26,11 +26,6 @@ __all__ = [
     "react_agent",
     "scripted_agent",
 ]
-
-DEMO = "a2perf/demo"
-"""The task that stands for the scenarios that come with the package, and the script for them."""
-
-DEMO_SCRIPT = Path(__file__).parents[1] / "demo_script.json"
 
 _LIMITS = tuple(field.name for field in dataclasses.fields(Limits))
 

@@ -18,7 +18,7 @@ from pytest_a2perf.domains.assistant.apps.results import render
 from pytest_a2perf.domains.assistant.errors import ToolError
 from pytest_a2perf.llm import ToolCall
 
-__all__ = ["ToolCallingAgent"]
+__all__ = ["ToolCallingAgent", "parse_arguments"]
 
 _NOT_DONE = "Not done: you have sent the user a message, which has ended your turn."
 _LONGEST_NAME = 64
@@ -53,7 +53,7 @@ class ToolCallingAgent(TalkingAgent):
             self._answer(desk, messages, answer.text, answer.finish)
 
     def _call(self, desk: Desk, call: ToolCall, names: dict[str, str]) -> str:
-        arguments = _parsed(call.arguments_text)
+        arguments = parse_arguments(call.arguments_text)
         if isinstance(arguments, ValueError):
             return f"Error: the arguments of {call.name} are no JSON object: {arguments}"
         try:
@@ -80,14 +80,15 @@ def _readable(message: Message) -> Message:
     calls = []
     for call in message["tool_calls"]:
         function = call["function"]
-        arguments = _parsed(function["arguments"])
+        arguments = parse_arguments(function["arguments"])
         if isinstance(arguments, ValueError):
             arguments = {"not_json": function["arguments"]}
         calls.append(call | {"function": function | {"arguments": json.dumps(arguments)}})
     return message | {"tool_calls": calls}
 
 
-def _parsed(text: str) -> dict[str, Any] | ValueError:
+def parse_arguments(text: str) -> dict[str, Any] | ValueError:
+    """Read the arguments of a call as a model writes them; return what is wrong with them, else."""
     try:
         arguments = json.loads(text or "{}", strict=False)
     except ValueError as error:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pytest_a2perf.metrics.success import attempts_of
 from pytest_a2perf.runs.record import Record
+from pytest_a2perf.trials.plan import case_and_seed
 
 __all__ = ["STATUSES", "UNKNOWN", "Attempt", "Status", "attempts_at"]
 
@@ -85,14 +86,14 @@ def attempts_at(records: Sequence[Record], planned: Iterable[str]) -> list[Attem
             facts.setdefault(record.case, record.context)
     attempts = []
     for nodeid, found in tries.items():
-        case, _, seed = nodeid.removesuffix("]").rpartition("[")[2].rpartition("-")
+        case, seed = case_and_seed(nodeid)
         known = facts.get(case, {})
         attempts.append(
             Attempt(
                 nodeid,
                 case,
                 str(known.get("scenario", case)),
-                int(known.get("run_number", int(seed) + 1)),
+                int(known.get("run_number", seed + 1)),
                 str(known.get("row", UNKNOWN)),
                 known,
                 tuple(sorted(found, key=lambda record: record.attempt)),

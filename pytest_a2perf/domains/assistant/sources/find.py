@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_a2perf.domains.assistant.errors import TraceError
 from pytest_a2perf.domains.assistant.sources import hub, tables
-from pytest_a2perf.domains.assistant.sources.cases import CAPABILITIES, CaseRef, file_case
+from pytest_a2perf.domains.assistant.sources.cases import CaseRef, file_case
 from pytest_a2perf.suggest import did_you_mean
 
 __all__ = ["find_cases"]
@@ -106,15 +106,8 @@ def _folder_cases(folder: Path, config: str | None, split: str | None) -> list[C
         if split is not None:
             raise TraceError(f"{folder}: its files are in no split; remove split = {split!r}")
         return [file_case(path, config="", split="") for path in files]
-    known = _subfolders(folder)
-    if config is not None:
-        if config not in known:
-            raise TraceError(f"{folder}: no config {config!r}{did_you_mean(config, known)}")
-        known = [config]
-    else:
-        known = [name for name in known if name in CAPABILITIES] or known
     cases = []
-    for name in known:
+    for name in tables.choose_configs(_subfolders(folder), config, str(folder)):
         own_split, files = _split_files(folder / name, split)
         cases += [file_case(path, config=name, split=own_split) for path in files]
     if not cases:

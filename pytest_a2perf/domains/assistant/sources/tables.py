@@ -64,15 +64,8 @@ def table_cases(
         InfraError: pyarrow is not installed.
     """
     files = _files(folder)
-    configs = configs_of(folder)
-    if config is not None:
-        if config not in configs:
-            raise TraceError(f"{where}: no config {config!r}{did_you_mean(config, configs)}")
-        configs = [config]
-    else:
-        configs = [name for name in configs if name in CAPABILITIES] or configs
     cases = []
-    for name in configs:
+    for name in choose_configs(configs_of(folder), config, where):
         splits = sorted({own for of, own in files if of == name})
         own_split = choose_split(splits, split, f"{where}, config {name!r}" if name else where)
         for path in files[name, own_split]:
@@ -98,6 +91,19 @@ def table_files(paths: Sequence[str]) -> dict[tuple[str, str], list[str]]:
             name = folders.pop()
         found.setdefault(("/".join(folders), name), []).append(path)
     return found
+
+
+def choose_configs(known: list[str], config: str | None, where: str) -> list[str]:
+    """Return the configurations to read: the one named, or Gaia2's capabilities, or else all.
+
+    Raises:
+        TraceError: there is none of that name.
+    """
+    if config is None:
+        return [name for name in known if name in CAPABILITIES] or known
+    if config not in known:
+        raise TraceError(f"{where}: no config {config!r}{did_you_mean(config, known)}")
+    return [config]
 
 
 def choose_split(splits: Sequence[str], split: str | None, where: str) -> str:
