@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_a2perf.scenarios.models import Scenario, Strict
     from pytest_a2perf.trials.trial import Trial
 
-__all__ = ["Case", "Domain", "HasCases", "HasSummary"]
+__all__ = ["Case", "Domain", "HasCases", "HasFigures", "HasSummary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,12 @@ class Domain(Protocol):
         phases: the phases it can run.
         options: pydantic model of ``[scenario.options]``, derived from `Strict`.
 
-    A domain may also have an attribute ``concurrent``: whether its trials spend their time waiting,
-    as for a model behind an endpoint, so that ``--a2perf-concurrency`` may run several at once.
+    A domain may have further attributes:
+
+    * ``concurrent``: whether its trials spend their time waiting, as for a model behind an
+      endpoint, so that ``--a2perf-concurrency`` may run several at once.
+    * ``exclusive``: whether its trials disturb each other, so that each runs alone on its machine.
+    * ``system``: pydantic model of the table ``[system]``, which describes what is measured.
     """
 
     name: str
@@ -108,4 +112,17 @@ class HasSummary(Protocol):
             records: of its trials.
             run: the run's folder.
             sources: the runs whose trials these are; several after a merge.
+        """
+
+
+@runtime_checkable
+class HasFigures(Protocol):
+    """A domain that draws its own figures into the HTML report of a scenario."""
+
+    def figures(self, scenario_id: str, records: Sequence[Record]) -> Iterable[str]:
+        """Yield HTML, made with `pytest_a2perf.reports.html.svg` and escaped.
+
+        Args:
+            scenario_id: of the scenario.
+            records: of its trials.
         """

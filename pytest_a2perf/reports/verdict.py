@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pytest_a2perf.gates.verdict import Verdict
 from pytest_a2perf.metrics.base import Estimate
 from pytest_a2perf.runs.record import Record
@@ -12,7 +14,15 @@ __all__ = ["failure_text", "format_estimate", "gate_properties", "properties"]
 
 
 def format_estimate(estimate: Estimate) -> str:
-    """Print ``value ± half-width unit``, or ``value [low, high] unit`` where it is lopsided."""
+    """Print ``value ± half-width unit``, or ``value [low, high] unit`` where it is lopsided.
+
+    What a search has left open is printed as ``40 (36..44)``, or as ``40 (36 and more)``.
+    """
+    if estimate.method == "bracket":
+        least, most = format_number(estimate.low), format_number(estimate.high)
+        known = f"{least}..{most}" if math.isfinite(estimate.high) else f"{least} and more"
+        text = format_value(estimate.value, estimate.unit)
+        return text if estimate.low == estimate.high else f"{text} ({known})"
     if not estimate.has_interval:
         return format_value(estimate.value, estimate.unit)
     name, factor = printed_unit(estimate.value or estimate.high, estimate.unit)
@@ -31,7 +41,7 @@ def failure_text(gate: PlannedGate, verdict: Verdict) -> str:
     estimate = verdict.estimate
     if estimate is not None:
         value = format_estimate(estimate)
-        if estimate.has_interval:
+        if estimate.has_interval and estimate.method != "bracket":
             percent = format_number(100 * estimate.confidence)
             value += f"  ({percent} % {estimate.method} interval, {estimate.n} trials)"
         else:

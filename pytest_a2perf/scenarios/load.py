@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,11 @@ def load_scenarios(path: Path, shown: str | None = None) -> list[tuple[Scenario,
     except ValidationError as error:
         problems = describe_errors(error, ScenarioFile, data)
     else:
-        problems = list(_check_file(file))
+        scenarios = [_with_system(scenario, file.system) for scenario in file.scenario]
+        problems = list(_check_file(file, scenarios))
     if problems:
+        # What the file says of the system is wrong for each of its scenarios, and told once.
+        problems = list(dict.fromkeys(problems))
         located = [(nearest_line(lines, path), path, message) for path, message in problems]
         raise ScenarioError(
             "\n".join(
@@ -64,7 +67,7 @@ def load_scenarios(path: Path, shown: str | None = None) -> list[tuple[Scenario,
         )
     return [
         (scenario, nearest_line(lines, ("scenario", index)))
-        for index, scenario in enumerate(file.scenario)
+        for index, scenario in enumerate(scenarios)
     ]
 
 
@@ -89,6 +92,7 @@ def check_scenario(scenario: Scenario) -> Iterator[tuple[KeyPath, str]]:
     else:
         for key, message in domain.check(scenario):
             yield tuple(key.split(".")), message
+    yield from _check_system(scenario, _system_model(scenario))
     for name, gate in scenario.gates.items():
         for message in _check_gate(name, gate):
             yield ("gates", name), message
@@ -129,17 +133,50 @@ def describe_errors(
     return list(problems.items())
 
 
-def _check_file(file: ScenarioFile) -> Iterator[tuple[KeyPath, str]]:
+def _system_model(scenario: Scenario) -> type[BaseModel] | None:
+    """Return the model of ``[system]``, where the scenario's domain measures a system."""
+    try:
+        return getattr(get_domain(scenario.domain), "system", None)
+    except UnknownNameError:
+        return None  # which is a problem of its own
+
+
+def _with_system(scenario: Scenario, system: dict[str, Any]) -> Scenario:
+    """Add what the file says of the system to what the scenario says."""
+    if not system or _system_model(scenario) is None:
+        return scenario
+    return scenario.model_copy(update={"system": {**system, **scenario.system}})
+
+
+def _check_system(
+    scenario: Scenario, model: type[BaseModel] | None
+) -> Iterator[tuple[KeyPath, str]]:
+    if model is None:
+        if scenario.system:
+            yield ("system",), f"domain {scenario.domain!r} measures no system"
+        return
+    try:
+        model.model_validate(scenario.system)
+    except ValidationError as error:
+        for path, message in describe_errors(error, model, scenario.system):
+            yield ("system", *path), message
+
+
+def _check_file(file: ScenarioFile, scenarios: Sequence[Scenario]) -> Iterator[tuple[KeyPath, str]]:
+    if file.system and not any(map(_system_model, scenarios)):
+        yield ("system",), "no scenario of this file measures a system"
     names: dict[str, int] = {}
-    for index, scenario in enumerate(file.scenario):
+    for index, scenario in enumerate(scenarios):
         if scenario.name in names:
             yield (
                 ("scenario", index, "name"),
                 f"{scenario.name!r} stands twice in this file; names must be unique",
             )
         names[scenario.name] = index
+        own = file.scenario[index].system
         for path, message in check_scenario(scenario):
-            yield ("scenario", index, *path), message
+            of_file = path[0] == "system" and len(path) > 1 and path[1] not in own
+            yield (path if of_file else ("scenario", index, *path)), message
 
 
 def _check_gate(name: str, gate: GateSpec) -> Iterable[str]:

@@ -169,6 +169,11 @@ class Scenario(Strict):
     options: dict[str, Any] = Field(
         default_factory=dict, description="options of the domain, see its documentation"
     )
+    system: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the system under test, for domains that measure one, see their documentation; "
+        "adds to the file's [system]",
+    )
     gates: dict[str, GateSpec] = Field(
         default_factory=dict, description="metric -> condition, e.g. '>= 40' or a table"
     )
@@ -206,4 +211,8 @@ class ScenarioFile(Strict):
     """A scenario file: a schema version and any number of scenarios."""
 
     version: Literal[1] = Field(alias="schema", description="version of this format")
+    system: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the system under test, for those of its scenarios that measure one",
+    )
     scenario: tuple[Scenario, ...] = Field(min_length=1)

@@ -10,6 +10,7 @@ from typing import Literal
 
 import pytest
 
+from pytest_a2perf.domains.registry import runs_alone
 from pytest_a2perf.keys import PLACE, PLANNED
 from pytest_a2perf.scenarios.collector import GateItem
 from pytest_a2perf.scenarios.models import SeedRange
@@ -118,7 +119,7 @@ def _work_of(item: pytest.Item) -> Work:
         "trial",
         planned.scenario_id,
         group_of(item),
-        scenario.exclusive or place.exclusive,
+        runs_alone(scenario) or place.exclusive,
         "" if scenario.target in ("any", "cpu") else scenario.target,
         scenario.timeout,
         isinstance(scenario.seeds, SeedRange),

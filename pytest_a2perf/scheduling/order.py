@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from pytest_a2perf.agents.trained import PREFIX
+from pytest_a2perf.domains.registry import runs_alone
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.keys import PLANNED
 from pytest_a2perf.scenarios.collector import GateItem
@@ -79,7 +80,7 @@ def find_places(items: Sequence[pytest.Item]) -> dict[str, Place]:
     connected = _components(of_units)
     alone: set[str] = set()
     for name in sorted(of_units, key=turns.__getitem__):
-        owns = any(planned[nodeid].scenario.exclusive for nodeid in members[name])
+        owns = any(runs_alone(planned[nodeid].scenario) for nodeid in members[name])
         if owns or of_units[name] & alone:
             alone.add(name)
     needed = {other for others in needs.values() for other in others}

@@ -71,12 +71,15 @@ class PlannedGate:
 
 
 _IRRELEVANT = {
-    "algorithm", "exclusive", "gates", "group", "isolate", "seeds", "tags", "timeout",
+    "algorithm", "exclusive", "gates", "group", "isolate", "seeds", "system", "tags", "timeout",
 }  # fmt: skip
 
 
 def scenario_digest(scenario: Scenario, cases: Sequence[Case] = ()) -> str:
-    """Hash what determines a trial's result: not gates, seeds, tags, or where and how long."""
+    """Hash what is asked of a trial: not gates, seeds, tags, or where and how long.
+
+    Nor the system under test, since a new driver shall compare with the old one.
+    """
     content = scenario.model_dump(mode="json", exclude=_IRRELEVANT)
     if cases:
         content["cases"] = {case.id: case.digest for case in cases}

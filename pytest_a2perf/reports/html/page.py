@@ -16,6 +16,7 @@ from pytest_a2perf.gates.verdict import Verdict
 from pytest_a2perf.metrics.base import Estimate
 from pytest_a2perf.reports.html import data, plots
 from pytest_a2perf.reports.html.data import Report
+from pytest_a2perf.reports.summaries import figures_of
 from pytest_a2perf.reports.verdict import format_estimate
 from pytest_a2perf.runs.history import Series
 from pytest_a2perf.runs.record import Record
@@ -172,7 +173,8 @@ def _scenarios(report: Report) -> Iterator[str]:
     defer = len(report.scenarios()) > _MOST_AT_ONCE
     for number, scenario in enumerate(report.scenarios()):
         records = report.records.get(scenario, ())
-        figures = [plots.spread(spread) for spread in data.spreads(report, scenario)]
+        figures = list(figures_of(scenario, records))
+        figures += [plots.spread(spread) for spread in data.spreads(report, scenario)]
         figures += [plots.curves(*curve) for curve in data.learning(records)]
         figures += [plots.latencies(*sample) for sample in data.samples(records)]
         figures += [plots.over_time(*reading) for reading in data.meters(records)]
