@@ -1,7 +1,7 @@
 """Numbers with units: parsing what users write, printing what people read.
 
-Everything is kept in base units (s, J, W, B, Hz, degC, gCO2e, USD); prefixes exist only at the
-edges. ``GB`` is 10^9 bytes and ``GiB`` 2^30.
+Everything is kept in base units (s, J, W, B, Hz, degC, gCO2e, USD, tok/s); prefixes exist only at
+the edges. ``GB`` is 10^9 bytes and ``GiB`` 2^30.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ UNITS: dict[str, tuple[str, float]] = {
     "mgCO2e": ("gCO2e", 1e-3), "kgCO2e": ("gCO2e", 1e3),
     "USD": ("USD", 1.0), "$": ("USD", 1.0),
     "1/s": ("1/s", 1.0),
+    "tok/s": ("tok/s", 1.0), "tok/J": ("tok/J", 1.0),
 }  # fmt: skip
 """Written unit -> (base unit, factor)."""
 

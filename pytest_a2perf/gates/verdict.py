@@ -80,7 +80,8 @@ def judge(plan: PlannedGate, records: Sequence[Record]) -> Verdict:
 
     A gate without ``confidence`` is decided by the point estimate. With it, the bound of the
     interval at that one-sided confidence must clear the limit; an interval that holds the limit is
-    undecided. A pass needs all trials: where some have no result, it is undecided, while a fail
+    undecided. So is a limit inside of the bracket that a search has left, with confidence or
+    without. A pass needs all trials: where some have no result, it is undecided, while a fail
     stands.
     """
     spec = spec_of(plan)
@@ -105,6 +106,8 @@ def judge(plan: PlannedGate, records: Sequence[Record]) -> Verdict:
         )
         return Verdict("skip", reason, text, estimate)
     decide = _by_point if spec.confidence is None else _by_interval
+    if estimate.method == "bracket":
+        decide = _by_bracket
     parts = [decide(condition, estimate, text) for condition in spec.conditions]
     verdict = min(parts, key=lambda part: ("fail", "undecided", "pass").index(part.name))
     return withheld(verdict, plan, records)
@@ -139,6 +142,25 @@ def _by_interval(condition: Condition, estimate: Estimate, text: str) -> Verdict
     needed = _seeds_needed(estimate, limit)
     more = f"about {needed} seeds would decide it" if needed else "more seeds may not decide it"
     return Verdict("undecided", f"the interval holds the limit; {more}", text, estimate, needed)
+
+
+def _by_bracket(condition: Condition, estimate: Estimate, text: str) -> Verdict:
+    low, high = (
+        format_value(estimate.low, estimate.unit),
+        format_value(estimate.high, estimate.unit),
+    )
+    if math.isinf(estimate.high):
+        bracket = f"{low} and more"
+    else:
+        bracket = low if low == high else f"{low}..{high}"
+    ends = (condition.holds(estimate.low), condition.holds(estimate.high))
+    if all(ends):
+        return Verdict("pass", f"what the search found meets the limit: {bracket}", text, estimate)
+    inside = estimate.low <= condition.limit <= estimate.high
+    if not any(ends) and not (condition.operator == "==" and inside):
+        return Verdict("fail", f"what the search found misses the limit: {bracket}", text, estimate)
+    note = f": {estimate.note}" if estimate.note else ""
+    return Verdict("undecided", f"the search left {bracket} open{note}", text, estimate)
 
 
 def _seeds_needed(estimate: Estimate, limit: float) -> int | None:

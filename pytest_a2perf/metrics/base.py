@@ -29,7 +29,8 @@ class Request:
     Attributes:
         confidence: of the two-sided interval.
         definition: see `Definition`; metrics without a second definition ignore it.
-        exact: rates use Clopper-Pearson instead of Wilson (gates with ``confidence`` do).
+        exact: rates use Clopper-Pearson instead of Wilson, and brackets tell of the differences
+            between trials, too (gates with ``confidence`` ask for it).
     """
 
     confidence: float = 0.95
@@ -47,7 +48,8 @@ class Estimate:
         low, high: two-sided interval at ``confidence``; NaN where the sample supports none.
         confidence: of the interval.
         n: independent observations (trials with data).
-        method: how the interval was made: ``bootstrap``, ``wilson``, ``clopper-pearson``, ``none``.
+        method: how the interval was made: ``bootstrap``, ``wilson``, ``clopper-pearson``, ``none``;
+            or ``bracket``, between which a search ended: it decides gates without confidence, too.
         source, quality: where the numbers come from, the worst of all trials.
         note: why it should be read with care, e.g. ``CVaR 5 % of 10 values is the minimum``.
     """

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pytest_a2perf.errors import UnknownNameError, UnsupportedSampleError
 from pytest_a2perf.metrics.base import Metric, Request
+from pytest_a2perf.metrics.capacity import AgentsFamily, tier_names
 from pytest_a2perf.metrics.data_cost import TotalWithDataMetric, reported_cost
 from pytest_a2perf.metrics.generalization import GeneralizationFamily
 from pytest_a2perf.metrics.pooled import PooledFamily, lengths, returns
@@ -14,6 +15,7 @@ from pytest_a2perf.metrics.ratio import RATIOS
 from pytest_a2perf.metrics.reliability import ReliabilityFamily
 from pytest_a2perf.metrics.reported import BenchmarkFamily, ReportedFamily
 from pytest_a2perf.metrics.sampled import SampledFamily
+from pytest_a2perf.metrics.serving import REPORTED, SERVING_FAMILIES
 from pytest_a2perf.metrics.success import SuccessFamily
 from pytest_a2perf.metrics.system import SYSTEM_FAMILIES
 from pytest_a2perf.runs.record import Record
@@ -85,6 +87,8 @@ _BUILT_IN: tuple[MetricFamily, ...] = (
         "env_step", "env_step", "environment steps", shown=("mean",), source="perf_counter"
     ),
     SampledFamily("sample", "", "", examples=("<name>.p95",)),
+    AgentsFamily(),
+    *SERVING_FAMILIES,
     *SYSTEM_FAMILIES,
     ReliabilityFamily(),
     BenchmarkFamily(),
@@ -151,7 +155,11 @@ def report_metrics(records: Sequence[Record]) -> list[str]:
     ]
     names += _SHOWN_SINGLE
     names += [f"reported.{n}.mean" for n in sorted({n for r in records for n in r.reported})]
+    tiers = tier_names(records)
+    names += [f"agents.{what}.{tier}" for what in AgentsFamily.shown for tier in tiers if tiers[1:]]
     hidden = {"reported.data_cost.mean"}  # shown as data_cost
+    if any(record.domain == "serving" for record in records):
+        hidden |= {f"reported.{name}.mean" for name in REPORTED}
     if not any("data_cost" in record.reported for record in records):
         hidden.add("energy.total_with_data")
     if len({episode.task for record in records for episode in record.episodes}) < 2:
@@ -173,6 +181,7 @@ def _representatives(records: Sequence[Record]) -> list[Record]:
             tuple(record.curves),
             tuple((name, h.limit is None, h.count > 0) for name, h in record.samples.items()),
             record.benchmark is None,
+            tuple(tier_names([record])),
             len(record.episodes) > 0,
             frozenset(episode.success for episode in record.episodes),
         )

@@ -20,6 +20,7 @@ from pytest_a2perf.suggest import did_you_mean
 __all__ = ["SampledFamily", "SampledMetric"]
 
 _EXACT = ("mean", "std", "min", "max", "miss_rate")
+_SENSELESS = ("higher", "miss_rate")
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,15 @@ class SampledFamily:
     """``<prefix>.<statistic>`` over one name of samples; with an empty sample, over any.
 
     ``sample.<name>.<statistic>`` reaches whatever a domain or test sampled.
+
+    Attributes:
+        prefix: see `MetricFamily`.
+        sample: name of the samples.
+        what: the samples, in words.
+        examples, shown: see `MetricFamily`.
+        source: the clock that took them, if it is always the same.
+        unit: of the samples.
+        direction: which way is better; where it is higher, no sample misses a deadline.
     """
 
     prefix: str
@@ -146,6 +156,8 @@ class SampledFamily:
     examples: tuple[str, ...] = ("mean", "median", "p50", "p95", "p99", "max", "std", "miss_rate")
     shown: tuple[str, ...] = ()
     source: str = ""
+    unit: str = "s"
+    direction: Direction = "lower"
 
     def make(self, suffix: str) -> Metric:
         """Make the metric of a statistic.
@@ -157,7 +169,8 @@ class SampledFamily:
         if not sample:
             sample, _, name = suffix.rpartition(".")
         q = quantile_of(name)
-        if not sample or (q is None and name not in _EXACT):
+        known = q is not None or (name in _EXACT and (self.direction, name) != _SENSELESS)
+        if not sample or not known:
             raise UnknownNameError(
                 f"unknown metric '{self.prefix}.{suffix}'{did_you_mean(name, self.examples)}"
             )
@@ -169,5 +182,13 @@ class SampledFamily:
         else:
             words = "median" if q == 0.5 else f"{100 * q:.6g} % quantile"
             summary = f"{words} of {what} (within {100 * RELATIVE_ERROR:g} %)"
-        unit = "" if name == "miss_rate" else "s"
-        return SampledMetric(f"{self.prefix}.{suffix}", sample, name, unit, summary, q, self.source)
+        return SampledMetric(
+            f"{self.prefix}.{suffix}",
+            sample,
+            name,
+            "" if name == "miss_rate" else self.unit,
+            summary,
+            q,
+            self.source,
+            "lower" if name == "std" else self.direction,
+        )
