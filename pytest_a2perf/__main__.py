@@ -53,6 +53,8 @@ def scenario_schema() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    from pytest_a2perf.domains.serving import commands as serving
+
     parser = argparse.ArgumentParser(prog="python -m pytest_a2perf", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("schema", help="print the JSON Schema of scenario files")
@@ -73,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     past.add_argument("--html", type=Path, metavar="FILE", help="write a page with a plot, too")
     _add_table(commands)
     _add_gaia2(commands)
+    serving.add_commands(commands)
     given, rest = parser.parse_known_args(arguments)
     command = given.command
     if command == "merge":
@@ -83,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _table(given, sys.argv[1:] if arguments is None else arguments)
     if command == "gaia2":
         return _gaia2(given)
+    if command in serving.COMMANDS:
+        return serving.run_command(given)
     if command == "history":
         return _history(given.metric, given.scenario, given.dir / "runs", given.html)
     if command == "schema":

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
 from pytest_a2perf.domains.base import Domain
 from pytest_a2perf.errors import UnknownNameError
 from pytest_a2perf.suggest import did_you_mean
 
-__all__ = ["domain_names", "get_domain", "register_domain"]
+if TYPE_CHECKING:
+    from pytest_a2perf.scenarios.models import Scenario
+
+__all__ = ["domain_names", "get_domain", "register_domain", "runs_alone"]
 
 GROUP = "pytest_a2perf.domains"
 """Entry points of this group give a domain, or a class of one."""
@@ -19,6 +23,7 @@ _BUILTIN = {
     "circuit": "pytest_a2perf.domains.circuit.domain:CircuitDomain",
     "gym": "pytest_a2perf.domains.gym.domain:GymDomain",
     "quadruped": "pytest_a2perf.domains.quadruped.domain:QuadrupedDomain",
+    "serving": "pytest_a2perf.domains.serving.domain:ServingDomain",
     "web": "pytest_a2perf.domains.web.domain:WebDomain",
 }
 _domains: dict[str, Domain] = {}
@@ -51,3 +56,10 @@ def get_domain(name: str) -> Domain:
     if name not in _domains:
         raise UnknownNameError(f"unknown domain {name!r}{did_you_mean(name, domain_names())}")
     return _domains[name]
+
+
+def runs_alone(scenario: Scenario) -> bool:
+    """Whether trials run alone on their machine, because the scenario or its domain says so."""
+    if scenario.exclusive or scenario.domain == "python":  # which no domain runs, the test does
+        return scenario.exclusive
+    return bool(getattr(get_domain(scenario.domain), "exclusive", False))

@@ -1,0 +1,1 @@
+"""The client: one streamed request at a time over a connection, timed at the socket."""

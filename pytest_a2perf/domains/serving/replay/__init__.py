@@ -1,0 +1,1 @@
+"""Replaying sessions: agents, load, phases, and the processes that carry them."""
