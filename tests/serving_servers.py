@@ -1,5 +1,6 @@
 """A server whose replies are scripted to the byte, with what each request carried."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -48,7 +49,8 @@ class ScriptedServer:
     connection), RESET it, or HANG (send nothing more). A callable gets the request and returns one.
     """
 
-    def __init__(self, *script):
+    def __init__(self, *script, tls=None):
+        self.tls = tls  # context of a server
         self.script = list(script)
         self.requests = []
         self.connections = 0
@@ -60,17 +62,16 @@ class ScriptedServer:
     def __enter__(self):
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/v1"
+        scheme = "http" if self.tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self.port}/v1"
         self._start(self._accept)
         return self
 
     def __exit__(self, *error):
         self._over.set()
         for one in [self._socket, *self._open]:
-            try:
+            with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             one.close()
         for thread in self._threads:
             thread.join(10)
@@ -91,14 +92,13 @@ class ScriptedServer:
             self.connections += 1
             self._start(self._serve, one, self.connections)
 
-    def _serve(self, one, number):
-        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
+    def _serve(self, raw, number):
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with raw, contextlib.suppress(OSError):  # the client has gone
+            one = raw if self.tls is None else self.tls.wrap_socket(raw, server_side=True)
             with one:
                 while (request := self._read(one, number)) and self._play(one, request):
                     pass
-        except OSError:
-            pass  # the client has gone
 
     def _read(self, one, number):
         data = b""

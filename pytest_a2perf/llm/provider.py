@@ -18,7 +18,7 @@ from pytest_a2perf.llm.answer import Answer
 from pytest_a2perf.llm.errors import ConversationError
 from pytest_a2perf.llm.secrets import redact, shown_url
 
-__all__ = ["Prices", "Provider", "TransientError", "load_litellm"]
+__all__ = ["Prices", "Provider", "TransientError", "load_litellm", "quiet"]
 
 _TRANSIENT = frozenset({408, 409, 425, 429})  # and whatever is 500 or more
 _TOO_LARGE = 413
@@ -92,7 +92,7 @@ class Provider:
         from openai import OpenAIError  # from which all of litellm's errors derive
 
         try:
-            with _quiet:
+            with quiet:
                 start = time.perf_counter()
                 response = litellm.completion(
                     model=self._model,
@@ -212,7 +212,8 @@ class _Quiet:
                 self._filters.__exit__(None, None, None)
 
 
-_quiet = _Quiet()
+quiet = _Quiet()
+"""A ``with`` block around calls of litellm, whose warnings are not the user's."""
 
 
 class _Redacting(logging.Filter):
@@ -237,7 +238,7 @@ def load_litellm() -> Any:
     """
     # Else litellm asks GitHub for its table of prices when it is imported.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    with _quiet:
+    with quiet:
         try:
             import litellm
         except ModuleNotFoundError as error:

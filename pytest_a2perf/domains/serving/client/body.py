@@ -71,9 +71,10 @@ class Script:
         assert message is not None, index
         return self._encode(with_prefix(message, prefix))
 
-    def joined(self, parts: list[bytes]) -> bytes:
-        """Return a body without its end: what follows are members, each after a comma."""
-        return self._begin + self._between.join(filter(None, parts)) + self._end
+    def joined(self, parts: list[bytes], end: bytes) -> bytes:
+        """Return a body, whose end are further members, each after a comma, and the brace."""
+        messages = self._between.join(filter(None, parts))
+        return b"".join((self._begin, messages, self._end, end))
 
 
 class BodyMaker:
@@ -104,13 +105,10 @@ class BodyMaker:
         parts = [script.part(index) for index in turn.messages]
         if self._nonce and parts:
             parts[0] = self._first(turn.messages[0])
-        body = script.joined(parts)
-        if wanted < 1:
-            return body + b"}"
-        length = b',"%s":%d' % (self._length, wanted)
-        if force and self._forces:
+        length = b',"%s":%d' % (self._length, wanted) if wanted >= 1 else b""
+        if length and force and self._forces:
             length += b',"min_tokens":%d,"ignore_eos":true' % wanted
-        return body + length + b"}"
+        return script.joined(parts, length + b"}")
 
     def _first(self, index: int) -> bytes:
         if index not in self._prefixed:

@@ -20,6 +20,11 @@ class EventSplitter:
         self._rest = bytearray()  # a line that is not complete
         self._data: list[bytes] = []  # of an event that is not complete
 
+    @property
+    def idle(self) -> bool:
+        """Whether no event is half done."""
+        return not self._rest and not self._data
+
     def feed(self, piece: bytes) -> list[bytes]:
         """Return the data of the events that a piece completes.
 

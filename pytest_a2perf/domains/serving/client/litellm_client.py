@@ -75,9 +75,9 @@ class LiteLLMClient:
         tally = Tally(answer, texts=self._count is not None)
         try:
             async with asyncio.timeout(self._limits.longest):
-                from pytest_a2perf.llm.provider import _quiet
+                from pytest_a2perf.llm.provider import quiet
 
-                with _quiet:
+                with quiet:
                     await self._stream(tally, self._parameters(body))
         except RefusedError as error:
             self._fail(answer, "refused", str(error))

@@ -28,21 +28,24 @@ class Tally:
     Attributes:
         done: the server said that this was all.
         usage: as the server tells it; the last counts.
+        keep: whether visible text is kept.
         texts: that were kept.
+        text: of the last visible part.
     """
 
-    __slots__ = ("answer", "done", "keep", "texts", "usage")
+    __slots__ = ("answer", "done", "keep", "text", "texts", "usage")
 
     def __init__(self, answer: Answer, texts: bool) -> None:
         self.answer = answer
         self.keep = texts
         self.texts: list[str] = []
+        self.text: Any = ""
         self.usage: dict[str, Any] = {}
         self.done = False
 
     def visible(self, at: float, text: Any) -> None:
         """Count an event with a visible part."""
-        answer = self.answer
+        answer, self.text = self.answer, text
         answer.chunks += 1
         if answer.chunks == 1:
             answer.first = at

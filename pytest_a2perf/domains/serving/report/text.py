@@ -66,6 +66,8 @@ def capacity_text(capacity: Mapping[str, Any]) -> str:
     why = f" ({capacity['why']})" if capacity.get("why") else ""
     if low == high:
         return f"{agents} {noun}{why}"
+    if high is None and not low:
+        return f"undecided{why}"
     if high is None:
         return f"at least {low} {'agent' if low == 1 else 'agents'}{why}"
     return f"{low} to {high} agents, probably {agents}{why}"
