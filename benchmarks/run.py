@@ -26,6 +26,7 @@ SCRIPTS = (
     "web",
     "web_browsers",
     "assistant",
+    "serving",
     "against",
 )
 PACKAGES = ("pytest", "pytest-xdist", "pytest-benchmark", "gymnasium", "numpy", "numba")

@@ -165,8 +165,9 @@ def test_with_confidence_trials_that_differ_leave_a_gate_open():
 
 def regression(before, now, metric="agents.at_slo"):
     """Judge a run against the baseline that an earlier one left."""
-    entry = entry_of([trial(n, (a, a, a)) for n, a in enumerate(before)], {}, [metric])
-    records = [trial(n, (a, a, a)) for n, a in enumerate(now)]
+    brackets = [[a if isinstance(a, tuple) else (a, a, a) for a in run] for run in (before, now)]
+    old, records = [[trial(n, one) for n, one in enumerate(run)] for run in brackets]
+    entry = entry_of(old, {}, [metric])
     plan = gate(metric, {"regression": "5 %"}, records)
     data = {**plan.spec, "tolerance": {"amount": 0.05, "relative": True}}
     plan = type(plan)(
@@ -188,6 +189,17 @@ def test_regression_gates_compare_the_seeds():
     assert regression([44] * 5, [44] * 5).name == "pass"
     assert regression([40] * 5, [44] * 5).name == "pass"
     assert regression([44], [40]).name == "undecided"
+
+
+def test_a_search_that_left_too_much_open_is_not_compared():
+    open_end = regression([(44, 44, 44)] * 6, [(4, 4, None)] * 6)
+    assert open_end.name == "undecided"
+    assert "the searches of 6 of 6 seeds left it open" in open_end.reason
+    assert regression([(44, 44, 44)] * 6, [(36, 40, 60)] * 6).name == "undecided"
+    # What a bracket of a tenth leaves open is small beside other noise.
+    assert regression([(44, 44, 44)] * 6, [(39, 40, 41)] * 6).name == "fail"
+    # A baseline of open searches is none.
+    assert regression([(44, 44, None)] * 6, [(40, 40, 40)] * 6).name == "new"
 
 
 # -- other figures --------------------------------------------------------------------------------

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from pytest_a2perf import options
 from pytest_a2perf.domains.gym.options import GymOptions
+from pytest_a2perf.domains.serving.options import ServingOptions
+from pytest_a2perf.domains.serving.replay.options import ClientOptions, LoadOptions, WindowOptions
+from pytest_a2perf.domains.serving.replay.profiles import PROFILES
+from pytest_a2perf.domains.serving.server.options import ServerOptions
+from pytest_a2perf.domains.serving.slo.options import SearchOptions, TierOptions
+from pytest_a2perf.domains.serving.slo.tiers import published_tiers
+from pytest_a2perf.domains.serving.system.options import (
+    DeclaredPowerOptions,
+    NvmlPowerOptions,
+    PrometheusPowerOptions,
+    SystemOptions,
+)
+from pytest_a2perf.domains.serving.target import EndpointOptions
+from pytest_a2perf.domains.serving.trajectories.read import FORMS
+from pytest_a2perf.domains.serving.workload import WorkloadOptions
 from pytest_a2perf.metrics.registry import register, resolve
 from pytest_a2perf.scenarios.load import load_scenarios
 from pytest_a2perf.scenarios.models import EnergyOptions, Scenario
@@ -33,7 +50,7 @@ def blocks(language):
 
 def rows(text, heading):
     """Return the cells of the first table below a heading, without its head."""
-    part = text.split(f"\n## {heading}\n")[1] if heading else text
+    part = re.split(rf"^##+ {heading}\n", text, flags=re.MULTILINE)[1] if heading else text
     table = re.search(r"(?:^\|.*\|\n)+", part, re.MULTILINE)[0]
     lines = table.replace(r"\|", "¦").splitlines()[2:]
     return [[cell.strip().replace("¦", "|") for cell in line[1:-1].split("|")] for line in lines]
@@ -199,6 +216,78 @@ def test_the_options_of_the_domain_gym():
     listed = {name.strip("`"): default for name, default, _ in rows(PROSE["docs/scenarios.md"], "Options of the domain `gym`")}  # fmt: skip
     fields = GymOptions.model_fields
     assert listed == {name: default_of(field) for name, field in fields.items()}
+
+
+def plain(value):
+    """Write a default as the tables of the domain ``serving`` do: numbers without their unit."""
+    if isinstance(value, BaseModel):
+        return "below"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "none" if value == "" else written(value)
+
+
+def keys(name, heading):
+    """Return the defaults by key of the first table of keys below a heading, without units."""
+    part = re.split(rf"^##+ {heading}\n", PROSE[name], flags=re.MULTILINE)[1]
+    table = part[part.index("| key | default | meaning |") :]
+    return {key.strip("`"): default.removesuffix(" s") for key, default, _ in rows(table, None)}
+
+
+@pytest.mark.parametrize(
+    ("name", "heading", "model"),
+    [
+        ("serving", "Options", ServingOptions), ("serving", "The endpoint", EndpointOptions),
+        ("serving", "Load", LoadOptions), ("serving", "Window", WindowOptions),
+        ("serving", "Search", SearchOptions), ("serving", "Client", ClientOptions),
+        ("serving", "Workload", WorkloadOptions), ("serving", "Tiers", TierOptions),
+        ("serving-systems", "Keys of the system", SystemOptions),
+        ("serving-systems", "Power by NVML", NvmlPowerOptions),
+        ("serving-systems", "Power by exporters", PrometheusPowerOptions),
+        ("serving-systems", "Declared power", DeclaredPowerOptions),
+    ],
+)  # fmt: skip
+def test_the_options_of_the_domain_serving(name, heading, model):
+    fields = {
+        key: "required"
+        if field.is_required()
+        else plain(field.get_default(call_default_factory=True))
+        for key, field in model.model_fields.items()
+        if key != "source"  # of power: it chooses the table
+    }
+    if model is WindowOptions:
+        fields = {key: text.replace("none", "the profile's") for key, text in fields.items()}
+    assert keys(f"docs/{name}.md", heading) == fields
+
+
+def test_the_options_of_the_reference_server():
+    fields = {one.name: plain(one.default) for one in dataclasses.fields(ServerOptions)}
+    assert keys("docs/serving-reference-server.md", "Options") == fields
+
+
+def test_the_profiles_of_the_domain_serving():
+    names = ("settle", "steady", "sessions", "per_agent", "requests", "longest")
+    listed = rows(PROSE["docs/serving.md"], "Phases and profiles")
+    assert {
+        name.strip("`"): [float(cell.removesuffix(" s")) for cell in cells]
+        for name, *cells in listed
+    } == {profile: [getattr(rules, name) for name in names] for profile, rules in PROFILES.items()}
+
+
+def test_the_published_tiers():
+    listed = rows(PROSE["docs/serving.md"], "Tiers")
+    assert {
+        name.strip("`"): (f"P25 output_speed >= {speed}", f"P95 ttft <= {time}")
+        for name, speed, time in listed
+    } == {
+        name: tuple(limit.text() for limit in tier.limits)
+        for name, tier in published_tiers().items()
+    }
+
+
+def test_the_formats_of_trajectories():
+    listed = rows(PROSE["docs/serving-trajectories.md"], "Formats")
+    assert {cells[0].strip("`") for cells in listed} == set(FORMS)
 
 
 def test_suites_that_are_named_ship():

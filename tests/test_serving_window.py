@@ -104,11 +104,18 @@ def test_rows_are_read_while_they_are_written(tmp_path):
 
 
 def test_profiles_say_whether_they_are_the_published_one():
-    assert [is_official(rules) for rules in PROFILES.values()] == [True, False, False]
+    published = plan(longest_pause=60.0)
+    assert [is_official(rules, published) for rules in PROFILES.values()] == [True, False, False]
     stricter = WindowOptions(profile="publication", steady="20 min").rules()
-    assert is_official(stricter)
+    assert is_official(stricter, published)
     assert stricter.name == "publication (changed: steady)"
-    assert not is_official(WindowOptions(profile="publication", sessions=29).rules())
+    weaker = WindowOptions(profile="publication", sessions=29).rules()
+    assert not is_official(weaker, published)
+    for change in (
+        {"rate": 1.0}, {"output": "exact"}, {"isolate_cache": False}, {"pause_scale": 0.5},
+        {"longest_pause": 1.0},
+    ):  # fmt: skip
+        assert not is_official(stricter, replace(published, **change)), change
     assert WindowOptions(profile="quick").rules() == PROFILES["quick"]
     assert WindowOptions(profile="quick").rules(fewest=90).requests == 90
     assert WindowOptions(profile="ci", requests=7).rules().requests == 7

@@ -21,7 +21,7 @@ from pytest_a2perf.units import format_number, format_value
 
 __all__ = ["Reference", "is_regression", "judge_regressions"]
 
-_OF_THE_MACHINE = ("s", "J", "W", "1/s", "Hz", "g")
+_OF_THE_MACHINE = ("s", "J", "W", "1/s", "Hz", "g", "tok/s", "tok/J")
 """Units of what another machine would change."""
 _OF_THE_PROCESS = (*_OF_THE_MACHINE, "B")
 """Units of what the same code does not do alike in two processes."""
@@ -145,6 +145,8 @@ def _case(plan: PlannedGate, records: Sequence[Record], reference: Reference) ->
         change = compare(old, new, worse=worse, tolerance=amount, relative=relative, alpha=alpha)
     if change is None:
         reason = "too few seeds to compare, or a baseline of zero: give the tolerance as an amount"
+        if estimate.is_open or (estimate.method == "bracket" and len(new) < estimate.n):
+            reason = f"the searches of {estimate.n - len(new)} of {estimate.n} seeds left it open"
         return Verdict("undecided", reason, text, estimate)
     described = {
         "name": name,

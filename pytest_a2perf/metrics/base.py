@@ -66,6 +66,12 @@ class Estimate:
     note: str = ""
 
     @property
+    def is_open(self) -> bool:
+        """Whether a search has left so much open that the value alone says little: over a tenth."""
+        width = self.high - self.low
+        return self.method == "bracket" and not width <= max(1.0, 0.1 * self.value)
+
+    @property
     def has_interval(self) -> bool:
         """Whether the sample supports an interval."""
         return not (math.isnan(self.low) or math.isnan(self.high))

@@ -62,18 +62,21 @@ class Baseline:
 def seed_values(
     metric: Metric, records: Sequence[Record], definition: Definition = "default"
 ) -> dict[Unit, float]:
-    """Return the metric over each seed's trials alone; seeds without a value are left out."""
+    """Return the metric over each seed's trials alone.
+
+    Seeds without a value are left out, and those whose search has left it open.
+    """
     by_seed: dict[Unit, list[Record]] = {}
     for record in usable(records):
         by_seed.setdefault(record.unit, []).append(record)
     values = {}
     for seed, trials in by_seed.items():
         try:
-            value = metric.estimate(trials, Request(definition=definition)).value
+            estimate = metric.estimate(trials, Request(definition=definition))
         except UnsupportedSampleError:
             continue
-        if math.isfinite(value):
-            values[seed] = float(f"{value:.{_DIGITS}g}")
+        if math.isfinite(estimate.value) and not estimate.is_open:
+            values[seed] = float(f"{estimate.value:.{_DIGITS}g}")
     return values
 
 

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_a2perf.domains.serving.client.connection import Limits
@@ -19,6 +20,7 @@ from pytest_a2perf.domains.serving.slo.tiers import Limit, Tier
 from pytest_a2perf.domains.serving.system.power import PowerSource
 from pytest_a2perf.domains.serving.system.sources import engine_metrics, power_source
 from pytest_a2perf.domains.serving.target import open_endpoint, system_of
+from pytest_a2perf.domains.serving.trajectories.store import SessionFile
 from pytest_a2perf.domains.serving.workload import Workload, make_workload, read_sessions
 
 if TYPE_CHECKING:
@@ -115,21 +117,21 @@ def open_bench(
     trial.progress("reading the sessions")
     sessions = read_sessions(trial.scenario.task, options.workload, trial.root)
     trial.progress("asking the endpoint")
-    load = options.load
-    found = probe(
-        endpoint,
-        sessions[0],
-        output=load.output,
-        tokenizer=load.tokenizer or "",
+    ask = partial(
+        probe,
+        output=options.load.output,
+        tokenizer=options.load.tokenizer or "",
         # The first request may find a cold server.
-        limits=Limits(stall=_COLD * load.stall, longest=_COLD * load.longest),
+        limits=Limits(stall=_COLD * options.load.stall, longest=_COLD * options.load.longest),
     )
-    if found.notes:
-        trial.note(endpoint=list(found.notes))
+    found = ask(endpoint)
     endpoint = replace(endpoint, model=found.model)
     workload = make_workload(
         trial.scenario.task, sessions, options.workload, trial.folder, found.context
     )
+    found = ask(endpoint, SessionFile(workload.path)[0])
+    if found.notes:
+        trial.note(endpoint=list(found.notes))
     # Requests of a session resemble each other, so that many are worth fewer.
     needed = [2 * least_requests(limit, options.search.confidence) for limit in _limits(tiers)]
     power = power_source(system)

@@ -66,6 +66,9 @@ def run_command(given: argparse.Namespace) -> int:
             _record(given)
         else:
             _ACTIONS[given.action](given)
+    except BrokenPipeError:  # whoever read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (A2PerfError, OSError, ValueError) as error:
         name = given.command if given.command == "record" else f"trajectories {given.action}"
         print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - a command's output

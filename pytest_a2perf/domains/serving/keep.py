@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from pytest_a2perf.domains.serving.replay.level import Level
 from pytest_a2perf.domains.serving.replay.rows import Floats, Rows
-from pytest_a2perf.domains.serving.slo.decide import Decision, pooled
-from pytest_a2perf.domains.serving.slo.search import Capacity
+from pytest_a2perf.domains.serving.slo.decide import pooled
+from pytest_a2perf.domains.serving.slo.search import Capacity, Judged
 from pytest_a2perf.domains.serving.system.normalise import costs_of, divisors_of
 from pytest_a2perf.domains.serving.system.options import SystemOptions, disclosure
 from pytest_a2perf.domains.serving.target import described, system_of
@@ -42,12 +42,12 @@ class Findings:
 
     Attributes:
         levels: in the order in which they were held.
-        decisions: of each number of agents, by tier.
+        judged: what each number of agents says of the tiers.
         capacities: by tier; empty unless they were searched for, or can be told of one load.
     """
 
     levels: list[Level]
-    decisions: dict[int, Mapping[str, Decision]]
+    judged: dict[int, Judged]
     capacities: dict[str, Capacity]
 
     def keep(self, trial: Trial, bench: Bench) -> None:
@@ -59,7 +59,7 @@ class Findings:
                 "endpoint": described(bench.endpoint),
                 "workload": bench.workload.about,
                 "output": bench.options.load.output,
-                "isolate_cache": bench.options.load.isolate_cache,
+                "load": bench.options.load.model_dump(mode="json", exclude_defaults=True),
                 "rules": asdict(bench.rules),
                 "confidence": bench.options.search.confidence,
                 "tiers": [asdict(tier) for tier in bench.tiers],
@@ -68,7 +68,11 @@ class Findings:
             }
         )
         tainted = [
-            f"{level.agents} agents: {why}" for level in self.levels for why in level.tainted
+            f"{level.load}: {why}"
+            for level in self.levels
+            for why in (*level.tainted, level.lacks, level.client.limited)
+            # A search knows what to make of a level that tells too little.
+            if why and (why in level.tainted or not bench.tiers)
         ]
         if tainted:
             trial.note(tainted=tainted)
@@ -98,7 +102,8 @@ class Findings:
         return [level for level in found if not level.client.limited] or found
 
     def _summary(self, level: Level, system: SystemOptions | None) -> dict[str, Any]:
-        decisions = self.decisions.get(level.agents, {})
+        judged = self.judged.get(level.agents)
+        decisions = judged.decisions if judged else {}
         costs = _costs([level], system)
         energy = {short: costs[name]["value"] for short, name in _ENERGY.items() if name in costs}
         told = {

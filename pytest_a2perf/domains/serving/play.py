@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_a2perf.domains.serving.bench import Bench, open_bench
 from pytest_a2perf.domains.serving.keep import Findings
 from pytest_a2perf.domains.serving.options import ServingOptions
-from pytest_a2perf.domains.serving.slo.decide import Decision, decide, pooled
+from pytest_a2perf.domains.serving.slo.decide import Decision
 from pytest_a2perf.domains.serving.slo.options import tiers_of
-from pytest_a2perf.domains.serving.slo.search import Capacity, Judged, search
+from pytest_a2perf.domains.serving.slo.search import Capacity, Judged, judge_load, search
 from pytest_a2perf.errors import AgentFailure, InfraError
 
 if TYPE_CHECKING:
@@ -53,19 +53,14 @@ def _hold(bench: Bench, findings: Findings) -> None:
         findings.levels.append(level)
         return level
 
-    if options.rate is not None:
-        _decide(bench, findings, [measure(options.most_open)])
-        return
-    for agents in options.fixed:
-        levels = [measure(agents)]
-        for repeat in range(1, options.search.repeats + 1):
-            if not _is_open(_decide(bench, findings, levels)):
-                break
-            levels.append(measure(agents, repeat))
-        _decide(bench, findings, levels)
+    for agents in (options.most_open,) if options.rate is not None else options.fixed:
+        judged = judge_load(
+            partial(measure, agents), bench.tiers, options.search, lambda: _expired(bench)
+        )
+        _note(findings, agents, judged)
     if len(options.fixed) == 1:
         findings.capacities |= _capacities(options.fixed[0], findings)
-    if not options.fixed:
+    if not options.fixed and options.rate is None:
         findings.capacities |= search(
             measure,
             bench.tiers,
@@ -76,7 +71,7 @@ def _hold(bench: Bench, findings: Findings) -> None:
 
 
 def _note(findings: Findings, agents: int, judged: Judged) -> None:
-    findings.decisions[agents] = judged.decisions
+    findings.judged[agents] = judged
 
 
 def _expired(bench: Bench) -> str:
@@ -86,25 +81,10 @@ def _expired(bench: Bench) -> str:
     return "" if remaining is None or remaining > needs else "the trial's time was up"
 
 
-def _decide(bench: Bench, findings: Findings, levels: list[Level]) -> Mapping[str, Decision]:
-    """Judge the levels of one load together."""
-    telling = [level for level in levels if not level.client.limited]
-    rows = pooled([level.rows for level in telling])
-    confidence = bench.options.search.confidence
-    decisions = {tier.name: decide(rows, tier, confidence) for tier in bench.tiers}
-    if telling:
-        findings.decisions[levels[0].agents] = decisions
-    return decisions
-
-
-def _is_open(decisions: Mapping[str, Decision]) -> bool:
-    return any(decision.says == "unsure" for decision in decisions.values())
-
-
 def _capacities(agents: int, findings: Findings) -> dict[str, Capacity]:
     """Return what one load says of the largest one."""
     found = {}
-    for tier, decision in findings.decisions.get(agents, {}).items():
+    for tier, decision in findings.judged[agents].decisions.items():
         met, missed = decision.says == "met", decision.says == "missed"
         found[tier] = Capacity(
             agents if decision.point else 0,
@@ -137,13 +117,10 @@ def _missed(bench: Bench, findings: Findings) -> tuple[list[str], list[str]]:
     """Return the tiers that are missed, and those that are left open, in words."""
     missed, open_ = [], []
     if bench.options.fixed or bench.options.rate is not None:
-        limited = [level.client.limited for level in findings.levels if level.client.limited]
-        if limited and bench.tiers and not findings.decisions:
-            return [], [f"no verdict: the client was the limit: {limited[0]}"]
-        for agents, decisions in findings.decisions.items():
-            for tier, decision in decisions.items():
-                parts = [part.text() for part in decision.parts if part.says != "met"]
-                text = f"{agents} agents, {tier}: {', '.join([*parts, decision.note])}"
+        for agents, judged in findings.judged.items():
+            load = f"{agents} agents" if bench.options.rate is None else f"{bench.options.rate:g}/s"
+            for tier, decision in judged.decisions.items():
+                text = f"{load}, {tier}: {_words(decision, judged.blocked)}"
                 if decision.says == "missed":
                     missed.append(text)
                 elif decision.says == "unsure":
@@ -155,3 +132,10 @@ def _missed(bench: Bench, findings: Findings) -> tuple[list[str], list[str]]:
         elif capacity.low == 0 and math.isinf(capacity.high):
             open_.append(f"{tier}: undecided: {capacity.why}")
     return missed, open_
+
+
+def _words(decision: Decision, blocked: str) -> str:
+    """Say what of a decision is not met, and why nothing more is known."""
+    parts = [part.text() for part in decision.parts if part.says != "met"]
+    told = [*(parts if decision.requests else ()), decision.note, blocked]
+    return "; ".join(dict.fromkeys(filter(None, told)))

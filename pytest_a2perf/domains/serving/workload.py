@@ -110,16 +110,17 @@ def make_workload(
         raise TrajectoryError(f"{task}: no session fits a context of {most} tokens")
     path = folder / "workload.jsonl"
     write_sessions(path, kept)
+    synthetic = any(session.source == "synthetic" for session in kept)
     about = {
         "task": task,
-        "synthetic": task in SCALES,
+        "synthetic": synthetic,
         "sessions": len(kept),
         "left_out": len(sessions) - len(kept),
         "context": most,
         "digest": hashlib.sha256(path.read_bytes()).hexdigest()[:16],
         "statistics": statistics_of(kept),
     }
-    return Workload(path, task, task in SCALES, about)
+    return Workload(path, task, synthetic, about)
 
 
 def _cut(sessions: Iterable[Session], context: int | None, turns: int | None) -> Iterator[Session]:

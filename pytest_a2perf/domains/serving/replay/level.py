@@ -117,6 +117,13 @@ class Level:
     official: bool = False
 
     @property
+    def load(self) -> str:
+        """The load in words."""
+        if self.rate is not None:
+            return f"{self.rate:g} sessions a second"
+        return f"{self.agents} agent{'' if self.agents == 1 else 's'}"
+
+    @property
     def seconds(self) -> float:
         """Length of the window."""
         return self.end - self.begin

@@ -7,14 +7,16 @@ import math
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pytest_a2perf.domains.serving.client.endpoint import Endpoint
 from pytest_a2perf.domains.serving.replay.level import ClientCheck, Rules
 from pytest_a2perf.domains.serving.replay.plan import Output, Plan
 from pytest_a2perf.domains.serving.replay.profiles import PROFILES
 from pytest_a2perf.domains.serving.slo.options import Share
+from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.scenarios.models import Duration, Strict
+from pytest_a2perf.units import parse_quantity
 
 __all__ = ["ClientOptions", "LoadOptions", "WindowOptions"]
 
@@ -25,7 +27,18 @@ _CHUNKS = 35_000.0
 """Chunks a second for a process: half of what one core can take in."""
 
 Positive = Annotated[Duration, Field(gt=0)]
-NotNegative = Annotated[Duration, Field(ge=0)]
+
+
+def _seconds(value: object) -> object:
+    try:
+        return parse_quantity(value, unit="s")[0]  # type: ignore[arg-type]  # it checks the type
+    except A2PerfError as error:
+        raise ValueError(str(error)) from None
+
+
+NotNegative = Annotated[
+    float, BeforeValidator(_seconds, json_schema_input_type=str | float), Field(ge=0)
+]
 
 
 class LoadOptions(Strict):

@@ -232,9 +232,22 @@ async def _models(endpoint: Endpoint, seconds: float) -> dict[str, Mapping[str, 
                     framing.close()
                     break
                 body += framing.feed(data)
+        if framing.done and framing.status in (401, 403) and not endpoint.model:
+            raise AgentError(
+                f"{shown_url(endpoint.url)}: status {framing.status} for the list of models; "
+                "key_env has to name the environment variable that holds its key"
+            )
         told = loads(body)["data"] if framing.done and framing.status == 200 else []
         return {str(one["id"]): one for one in told}
-    except (OSError, TimeoutError, FramingError, ValueError, RecursionError, KeyError, TypeError):
+    except OSError as error:
+        # Without a name for the model there is nothing else to ask for.
+        if writer is None and not endpoint.model:
+            shown = shown_url(endpoint.url)
+            raise InfraError(
+                f"{shown}: no connection: {error}; is the server running, and is this its address?"
+            ) from None
+        return {}
+    except (FramingError, ValueError, RecursionError, KeyError, TypeError):
         return {}
     finally:
         if writer is not None:

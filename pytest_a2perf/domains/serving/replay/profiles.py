@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_a2perf.domains.serving.replay.level import Rules
+from pytest_a2perf.domains.serving.replay.plan import Plan
 
 __all__ = ["PROFILES", "is_official"]
 
@@ -28,8 +29,22 @@ PROFILES: dict[str, Rules] = {
 }  # fmt: skip
 
 
-def is_official(rules: Rules) -> bool:
-    """Whether no rule is weaker than the published method's, so that figures compare with it."""
+_LONGEST_DELAY = 5.0  # seconds that the tools of the published method take at most
+
+
+def is_official(rules: Rules, plan: Plan) -> bool:
+    """Whether load and rules are those of the published method, so that figures may compare.
+
+    A closed loop with free output, pauses as they were recorded and no cache between sessions, and
+    no rule weaker than the published ones.
+    """
     published = PROFILES["publication"]
     names = ("settle", "steady", "sessions", "per_agent")
-    return all(getattr(rules, name) >= getattr(published, name) for name in names)
+    faithful = (
+        plan.rate is None
+        and plan.output == "free"
+        and plan.isolate_cache
+        and plan.pause_scale == 1
+        and plan.longest_pause >= _LONGEST_DELAY
+    )
+    return faithful and all(getattr(rules, name) >= getattr(published, name) for name in names)

@@ -56,6 +56,15 @@ class Rows:
             return cls.of([])
         return cls({name: np.concatenate([part[name] for part in parts]) for name in COLUMNS})
 
+    @classmethod
+    def unserved(cls, sessions: int, due: float) -> Rows:
+        """Return a failed request for each session of an open loop that could not begin."""
+        blank: dict[str, Any] = dict.fromkeys(COLUMNS, 0.0) | dict.fromkeys(_TEXTS, "")
+        for name in ("prompt", "cached", "output", "reasoning", "accepted", "rejected", "wanted"):
+            blank[f"{name}_tokens"] = -1.0
+        blank |= {"agent": -1.0, "due": due, "sent": due, "ended": due, "failure": "not begun"}
+        return cls.of([[*(blank | {"run": float(n)}).values()] for n in range(sessions)])
+
     @property
     def failed(self) -> NDArray[np.bool_]:
         """Which requests failed."""

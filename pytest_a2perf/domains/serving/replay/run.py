@@ -29,6 +29,7 @@ _SHOW = 0.3  # seconds between reports of progress
 _JUDGE = 1.0  # seconds between looks at whether a level is hopeless
 _TOGETHER = 0.1  # seconds from telling the processes when to begin until they do
 _READY = 60.0  # seconds that processes may take to start, beside their warm-up
+_SPARE = 3.0  # seconds that are left of a trial's time for what comes after its last request
 _END = 15.0  # seconds that processes may take to end, beside their last requests
 
 
@@ -171,7 +172,7 @@ class _Run:
             now = time.monotonic()
             lacks = self._window.lacks(now)
             # As long as the slowest request so far, those under way may still take.
-            if lacks and now >= self._deadline - self._window.slowest - 1.0:
+            if lacks and now >= self._deadline - self._window.slowest - _SPARE:
                 lacks = f"the trial's time was up: {lacks}"
             elif lacks and now < self._window.latest:
                 if not (why := self._judge(now)):
@@ -274,6 +275,8 @@ class _Run:
         lag = Histogram.merge(process.file.lag for process in self._crew)
         chunks = float(rows["chunks"].sum())
         reading = power.over(begin, self._end) if power is not None and self._end > begin else None
+        refused = round(sum(self._between(begin, "refused")))
+        inside = Rows.joined([inside, Rows.unserved(refused, begin)]) if refused else inside
         level = Level(
             agents=self._plan.agents,
             rate=self._plan.rate,
@@ -284,11 +287,11 @@ class _Run:
             gaps=Histogram.merge(process.file.gaps for process in self._crew),
             client=check_client(inside, chunks, lag, usage, limits=limits, check=check),
             lacks=self._lacks,
-            refused=round(sum(self._between(begin, "refused"))),
+            refused=refused,
             power=reading,
             engine=dict(engine.over(begin, self._end)) if engine and self._end > begin else {},
             profile=self._rules.name,
-            official=is_official(self._rules),
+            official=is_official(self._rules, self._plan) and not self._lacks,
         )
         level.tainted = _taints(level, usage.idle, check or ClientCheck())
         return level
@@ -317,7 +320,7 @@ def _taints(level: Level, idle: float, check: ClientCheck) -> list[str]:
     told = list(level.power.tainted) if level.power is not None else []
     if idle < check.idle:
         told.append(f"the machine that makes load was idle for only {idle:.0%} of the time")
-    guessed = int(np.count_nonzero(level.rows["counted"] == "chunks"))
+    guessed = int(np.count_nonzero((level.rows["counted"] == "chunks") & ~level.rows.failed))
     if guessed:
         told.append(
             f"nobody counted the tokens of {guessed} of {len(level.rows)} replies: one a chunk was "

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -140,6 +141,8 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 def main() -> int:
     """Run, and return the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trial ends us
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a descriptor for each agent
     try:
         _run(_Worker().run())
     except Exception as error:  # noqa: BLE001 - whatever it is, the trial is told

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from pytest_a2perf.metrics.evidence import usable
 from pytest_a2perf.runs.record import Record
 from pytest_a2perf.units import format_number
 
@@ -114,7 +115,7 @@ def normalised_rows(records: Sequence[Record]) -> list[Normalised]:
     """Return agents for each unit of hardware, over all trials."""
     found: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     told: dict[tuple[str, str], dict[str, None]] = {}
-    for record in records:
+    for record in usable(records):
         for tier, capacity in record.context.get("capacity", {}).items():
             high = math.inf if capacity["high"] is None else capacity["high"]
             for name, divisor in capacity.get("per", {}).items():

@@ -17,6 +17,7 @@ from pytest_a2perf.units import format_number, format_value
 
 __all__ = ["capacity_text", "summary_lines", "tier_text"]
 
+_TOLD = ("pause_scale", "longest_pause", "isolate_cache", "fixed_tokens")
 _MARKS = {"met": "yes", "missed": "no", "unsure": "?"}
 _MEASURES = {
     "output_speed": "output speed", "ttft": "TTFT", "e2e_speed": "end-to-end speed", "turn": "turn",
@@ -95,10 +96,11 @@ def _about(trials: Sequence[Mapping[str, Any]]) -> str:
     parts = [
         f"{workload.get('sessions', 0)} {kind}",
         f"output {first.get('output', 'free')}",
+        *(f"{name} {value}" for name, value in first.get("load", {}).items() if name in _TOLD),
         f"profile {', '.join(sorted(profiles)) or 'none'}",
     ]
     if not official:
-        parts.append("shorter than the published method, so not comparable with its figures")
+        parts.append("not as the published method asks, so not comparable with its figures")
     return ", ".join(parts)
 
 
@@ -127,7 +129,9 @@ def _table(levels: Sequence[Mapping[str, Any]], tiers: Sequence[Mapping[str, Any
 
 
 def _notes(level: Mapping[str, Any]) -> Iterator[str]:
-    where = f"{level['agents']} agents: "
+    rate, agents = level.get("rate"), level["agents"]
+    load = f"{agents} agent{'' if agents == 1 else 's'}" if rate is None else f"{rate:g}/s"
+    where = f"{load}: "
     if limited := level.get("client", {}).get("limited"):
         yield f"{where}the client was the limit: {limited}"
     if lacks := level.get("lacks"):

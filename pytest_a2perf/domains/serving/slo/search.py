@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from pytest_a2perf.domains.serving.replay.rows import Rows
@@ -19,7 +20,7 @@ from pytest_a2perf.domains.serving.slo.options import SearchOptions
 from pytest_a2perf.domains.serving.slo.tiers import Tier
 from pytest_a2perf.units import format_value
 
-__all__ = ["Capacity", "Judged", "find_edges", "search"]
+__all__ = ["Capacity", "Judged", "find_edges", "judge_load", "search"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +114,36 @@ def search(
         return expired()
 
     def judge(agents: int) -> Judged:
-        found = _Evidence(tiers, options.confidence)
-        for repeat in range(options.repeats + 1):
-            if repeat and over():
-                break
-            found.add(measure(agents, repeat))
-            if not found.open:
-                break
-        verdict = found.judged()
+        verdict = judge_load(partial(measure, agents), tiers, options, over)
         if judged is not None:
             judged(agents, verdict)
         return verdict
 
     return find_edges(judge, [tier.name for tier in tiers], options, over)
+
+
+def judge_load(
+    measure: Callable[[int], Measured],
+    tiers: Sequence[Tier],
+    options: SearchOptions,
+    expired: Callable[[], str] = lambda: "",
+) -> Judged:
+    """Hold a load, again as long as it leaves a tier open, and judge all of its requests together.
+
+    Args:
+        measure: holds the load; its argument counts the repeats from 0.
+        tiers: of different names.
+        options: repeats and confidence.
+        expired: says why it must not be held again; empty while it may.
+    """
+    found = _Evidence(tiers, options.confidence)
+    for repeat in range(options.repeats + 1):
+        if repeat and expired():
+            break
+        found.add(measure(repeat))
+        if not found.open:
+            break
+    return found.judged()
 
 
 class _Evidence:
