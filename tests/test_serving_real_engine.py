@@ -15,13 +15,11 @@ SCENARIO = """
     timeout = "4 min"
 
     [scenario.options]
-    tiers = [{{ name = "any", output_speed = "1 tok/s" }}]
-    search = {{ start = 1, most = 4, repeats = 0 }}
+    agents = [1, 2, 4]
     window = {{ profile = "quick", settle = 0.2, steady = 1, requests = 10, longest = 40 }}
     load = {{ output = "free", most_tokens = 12, pause_scale = 0, spread = false, warmup = 1 }}
 
     [scenario.gates]
-    "agents.at_slo" = ">= 2"
     "errors.rate" = "<= 0 %"
     "output_speed.p25" = ">= 1 tok/s"
 """
@@ -48,7 +46,7 @@ def test_a_real_engine_is_measured_from_end_to_end(project, write, records, tmp_
     with transformers_serve(model, "--continuous-batching") as url:
         write(SCENARIO.format(url=url, model=model))
         result = project.runpytest_subprocess("--a2perf")
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=3)
     (record,) = records()
     levels = record.context["serving"]["levels"]
     assert [level["agents"] for level in levels] == [1, 2, 4]
@@ -58,6 +56,5 @@ def test_a_real_engine_is_measured_from_end_to_end(project, write, records, tmp_
         assert level["finish"].get("length", 0) > 0
         # Random weights seldom end a reply by themselves.
         assert level["tokens"]["output"] <= 12 * level["requests"]
-    assert record.context["capacity"]["any"]["low"] >= 2
     assert record.samples["ttft"].minimum > 0
     assert record.samples["itl"].count > 0

@@ -20,7 +20,9 @@ def run_scenario(trial: Trial) -> None:
     """Run the trial's domain."""
     result = get_domain(trial.scenario.domain).run(trial)
     if inspect.isawaitable(result):
-        asyncio.run(_wait(result))
+        # A loop of its own: asyncio.run would take away the one that somebody else may have set.
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            runner.run(_wait(result))
 
 
 async def _wait(result: Awaitable[None]) -> None:

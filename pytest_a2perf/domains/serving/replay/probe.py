@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_a2perf.domains.serving.client.answer import Answer
 from pytest_a2perf.domains.serving.client.body import BodyMaker
@@ -23,6 +23,8 @@ from pytest_a2perf.errors import AgentError, InfraError
 from pytest_a2perf.llm.secrets import shown_url
 
 __all__ = ["PROBE_LIMITS", "Probe", "probe"]
+
+T = TypeVar("T")
 
 PROBE_LIMITS = Limits(connect=10.0, stall=180.0, longest=300.0)
 """The first request may find a cold server: graphs are captured, weights are loaded."""
@@ -87,7 +89,7 @@ def probe(
             f"output = {output!r} forces the length of replies, but the endpoint is declared "
             "without ignore_eos; take output = 'recorded' or 'free'"
         )
-    listed = asyncio.run(_models(endpoint, listing))
+    listed = _run(_models(endpoint, listing))
     endpoint = replace(endpoint, model=_chosen(endpoint, tuple(listed)))
     wanted = _FORCED if forces else _FREE
     asker = _Asker(endpoint, limits, tokenizer, tuple(listed))
@@ -124,6 +126,12 @@ def probe(
     )
 
 
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    # A loop of its own: asyncio.run would take away the one that somebody else may have set.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(work)
+
+
 class _Asker:
     """Makes requests one by one, each over a new connection, and explains those that fail."""
 
@@ -144,7 +152,7 @@ class _Asker:
             AgentError: see `probe`.
         """
         body = BodyMaker(self._endpoint, session).body(session.turns[0], wanted, force)
-        answer = asyncio.run(self._request(body))
+        answer = _run(self._request(body))
         if answer.failure:
             name = f" (the first turn of session {session.id!r})" if session.id else ""
             raise self._explained(answer, name, force)
