@@ -26,6 +26,7 @@ SCRIPTS = (
     "web",
     "web_browsers",
     "assistant",
+    "posttrain",
     "serving",
     "against",
 )

@@ -75,6 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     past.add_argument("--html", type=Path, metavar="FILE", help="write a page with a plot, too")
     _add_table(commands)
     _add_gaia2(commands)
+    posttrain = commands.add_parser(
+        "posttrain", help="rebuild and print the reports of runs of the domain posttrain"
+    )
+    posttrain.add_argument("run", metavar="FOLDER", type=Path, help="of a run, a trial or above")
     serving.add_commands(commands)
     given, rest = parser.parse_known_args(arguments)
     command = given.command
@@ -86,6 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _table(given, sys.argv[1:] if arguments is None else arguments)
     if command == "gaia2":
         return _gaia2(given)
+    if command == "posttrain":
+        from pytest_a2perf.domains.posttrain.report import report_command
+
+        return report_command(given.run)
     if command in serving.COMMANDS:
         return serving.run_command(given)
     if command == "history":

@@ -39,9 +39,11 @@ def activate(config: pytest.Config) -> None:
         carbon=options.carbon,
         extra=[meter for meters in hook.pytest_a2perf_meters(config=config) for meter in meters],
     )
+    if COMPANION not in config.stash:
+        # A worker of pytest-xdist parses the user's arguments once more, and collects by itself.
+        _add_arguments(config, options)
     if not hasattr(config, "workerinput") and COMPANION not in config.stash:
         _check_arguments(config)
-        _add_arguments(config, options)
         from pytest_a2perf.reports.exports import prepare_exports
         from pytest_a2perf.session import RunSession
 

@@ -1,7 +1,7 @@
 """Numbers with units: parsing what users write, printing what people read.
 
-Everything is kept in base units (s, J, W, B, Hz, degC, gCO2e, USD, tok/s); prefixes exist only at
-the edges. ``GB`` is 10^9 bytes and ``GiB`` 2^30.
+Everything is kept in base units (s, J, W, B, Hz, degC, gCO2e, USD, tok/s, points); prefixes exist
+only at the edges. ``GB`` is 10^9 bytes and ``GiB`` 2^30.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.suggest import did_you_mean
 
-__all__ = ["UNITS", "format_value", "parse_duration", "parse_quantity"]
+__all__ = ["UNITS", "format_value", "is_share", "parse_duration", "parse_quantity"]
 
 UNITS: dict[str, tuple[str, float]] = {
     "": ("", 1.0),
@@ -32,6 +32,7 @@ UNITS: dict[str, tuple[str, float]] = {
     "USD": ("USD", 1.0), "$": ("USD", 1.0),
     "1/s": ("1/s", 1.0),
     "tok/s": ("tok/s", 1.0), "tok/J": ("tok/J", 1.0),
+    "points": ("points", 1.0),
 }  # fmt: skip
 """Written unit -> (base unit, factor)."""
 
@@ -77,6 +78,11 @@ def parse_quantity(text: str | float, *, unit: str | None = None) -> tuple[float
             else f"{text!r} has a unit, but a plain number is expected"
         )
     return float(number) * factor, base if written else (unit or "")
+
+
+def is_share(text: str | float) -> bool:
+    """Return whether a number is written in %."""
+    return isinstance(text, str) and text.rstrip().endswith("%")
 
 
 def parse_duration(text: str | float) -> float:

@@ -67,6 +67,30 @@ AGENTS = """
 """
 
 
+@pytest.fixture(autouse=True)
+def same_folder() -> Iterator[None]:
+    """Fails the test that leaves its process in another folder, rather than one after it."""
+    before = Path.cwd()
+    yield
+    assert Path.cwd() == before
+
+
+OTHER_PLUGINS = ("anyio", "asyncio", "benchmark", "hypothesispytest", "rerunfailures")
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Runs pytest without plugins that only few tests are about: they are half of its start."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in OTHER_PLUGINS))
+    return pytester
+
+
+@pytest.fixture
+def all_plugins(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has `pytester` run pytest with all plugins that are installed."""
+    monkeypatch.delenv("PYTEST_ADDOPTS")
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
     """A user's project with agents, and no state shared with this repository."""
@@ -116,3 +140,14 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., LlmServer]
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with contextlib.ExitStack() as stack:
         yield lambda *script: stack.enter_context(LlmServer(*script))
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: two on a busy machine are slower than one."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

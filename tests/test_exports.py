@@ -184,6 +184,7 @@ def test_pytest_benchmark_compares_two_runs(project, write):
     assert "ERROR" not in done.stdout
 
 
+@pytest.mark.usefixtures("all_plugins")
 def test_it_has_the_keys_of_a_real_file(project, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # pytest-benchmark does nothing there
     project.makepyfile("def test_it(benchmark): benchmark.pedantic(sum, ([1],), rounds=3)")

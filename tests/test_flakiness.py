@@ -117,6 +117,7 @@ FLAKY = """
 """
 
 
+@pytest.mark.usefixtures("all_plugins")
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_reruns_hide_nothing(project, run_json, records, workers):
     pytest.importorskip("pytest_rerunfailures")
@@ -132,6 +133,7 @@ def test_reruns_hide_nothing(project, run_json, records, workers):
     assert len(records()) == 6
 
 
+@pytest.mark.usefixtures("all_plugins")
 def test_a_gate_waits_for_the_last_attempt(project, run_json):
     """Else it would be judged after the first one, where the trial comes last."""
     pytest.importorskip("pytest_rerunfailures")
@@ -151,6 +153,7 @@ def test_a_gate_waits_for_the_last_attempt(project, run_json):
     assert scenario["gates"]["reported.tries.max"]["value"] == 3
 
 
+@pytest.mark.usefixtures("all_plugins")
 def test_a_merge_judges_reruns_as_the_run_did(project):
     pytest.importorskip("pytest_rerunfailures")
     project.makepyfile(FLAKY)

@@ -231,6 +231,7 @@ def test_target_that_is_not_here_skips_with_the_reason(project, write, records):
     assert {record.outcome for record in records()} == {"not_run", "success"}
 
 
+@pytest.mark.usefixtures("all_plugins")
 def test_reruns_keep_every_attempt(project, write, records):
     pytest.importorskip("pytest_rerunfailures")
     project.makepyfile("""

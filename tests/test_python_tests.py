@@ -81,6 +81,7 @@ def test_fixtures_work_without_the_marker(project, option):
     project.runpytest_subprocess(*option).assert_outcomes(passed=1)
 
 
+@pytest.mark.usefixtures("all_plugins")
 def test_async_tests(project, records):
     pytest.importorskip("pytest_asyncio")
     project.makepyfile("""
@@ -102,6 +103,7 @@ def test_async_tests(project, records):
     assert [record.reported["tokens"].value for record in records()] == [12, 13]
 
 
+@pytest.mark.usefixtures("all_plugins")
 def test_statistics_of_pytest_benchmark_enter_the_record(project, records, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # it turns pytest-benchmark off
     project.makepyfile("""

@@ -72,12 +72,21 @@ def test_the_ini_file_can_turn_it_on_and_name_other_folders(project, write):
     project.runpytest_subprocess("-k", "good").assert_outcomes(passed=5)
 
 
-def test_scenarios_run_beside_testpaths(project, write):
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["here", "xdist"])
+def test_scenarios_run_beside_testpaths(project, write, workers):
     write(TWO)
     tests = project.mkdir("tests")
     (tests / "test_x.py").write_text("def test_x(): pass")
     project.makeini("[pytest]\ntestpaths = tests")
-    project.runpytest_subprocess("--a2perf", "-k", "good or test_x").assert_outcomes(passed=6)
+    result = project.runpytest_subprocess("--a2perf", "-k", "good or test_x", *workers)
+    result.assert_outcomes(passed=6)
+
+
+def test_workers_of_xdist_run_suites_that_ship(project):
+    suite = ("--a2perf-suite", "classic_control", "-k", "cartpole and 0")
+    result = project.runpytest_subprocess("--a2perf", *suite, "-n", "1", "-v")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*PASSED classic_control.toml::cartpole*"])
 
 
 @pytest.mark.parametrize(
@@ -151,6 +160,14 @@ def test_a_broken_file_is_a_collection_error_and_the_others_run(project, write):
             "suite.toml:6: scenario 'a', key 'gates.latency.p95': *is in s, but the limit is in J",
         ),
         (
+            "[[scenario]]\nname='a'\ntask='T'\n[scenario.gates]\n'improvement' = '>= 3 %'",
+            "suite.toml:6: *'gates.improvement': *is in points, but the limit is in %",
+        ),
+        (
+            "[[scenario]]\nname='a'\ntask='T'\n[scenario.gates]\n'latency.p95' = {max = '3 %'}",
+            "suite.toml:6: *'gates.latency.p95': *is in s, but the limit is in %",
+        ),
+        (
             "[[scenario]]\nname='a'\ntask='T'\n[scenario.gates]\n'return.mean' = 3",
             "suite.toml:6: *expected a condition like '>= 3'*",
         ),
@@ -209,6 +226,7 @@ def test_a_file_named_on_the_command_line_runs_wherever_it_is(project, write):
     )
 
 
+@pytest.mark.usefixtures("all_plugins")
 def test_strict_markers_accept_tags(project, write):
     write(TWO)
     project.makeini(

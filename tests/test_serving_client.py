@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -644,7 +645,7 @@ def test_without_orjson_bodies_are_the_same():
         "print(json.dumps(bodies(nonce='1'))); assert read(GOOD).output_tokens == 3"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd="tests", capture_output=True, check=True
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, check=True
     )
     assert json.loads(done.stdout) == bodies(nonce="1")
 

@@ -22,6 +22,7 @@ _BUILTIN = {
     "assistant": "pytest_a2perf.domains.assistant.domain:AssistantDomain",
     "circuit": "pytest_a2perf.domains.circuit.domain:CircuitDomain",
     "gym": "pytest_a2perf.domains.gym.domain:GymDomain",
+    "posttrain": "pytest_a2perf.domains.posttrain.domain:PosttrainDomain",
     "quadruped": "pytest_a2perf.domains.quadruped.domain:QuadrupedDomain",
     "serving": "pytest_a2perf.domains.serving.domain:ServingDomain",
     "web": "pytest_a2perf.domains.web.domain:WebDomain",

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pytest_a2perf.errors import A2PerfError
-from pytest_a2perf.units import format_number, format_value, parse_quantity
+from pytest_a2perf.units import format_number, format_value, is_share, parse_quantity
 
 __all__ = ["Condition", "GateSpec", "Tolerance", "parse_condition", "parse_tolerance"]
 
@@ -19,8 +19,8 @@ _CONDITION = re.compile(r"\s*(>=|<=|==|>|<)\s*(.+?)\s*\Z")
 class Condition(BaseModel):
     """One side of a limit: ``value operator limit``, the limit in base units.
 
-    ``unit`` is the base unit that was written, or None for a bare number, which is taken to be in
-    the metric's own unit.
+    ``unit`` is the base unit that was written (empty for a share in %), or None for a bare number,
+    which is taken to be in the metric's own unit.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,13 +57,12 @@ def parse_condition(text: str) -> Condition:
     match = _CONDITION.match(text)
     if match is None:
         raise A2PerfError(f"expected a condition like '>= 40' or '<= 33 ms', got {text!r}")
-    limit, unit = parse_quantity(match[2])
-    return Condition(operator=cast("Operator", match[1]), limit=limit, unit=unit or None)
+    return _bound(match[2], cast("Operator", match[1]))
 
 
-def _bound(value: str | float, operator: Literal[">=", "<="]) -> Condition:
+def _bound(value: str | float, operator: Operator) -> Condition:
     limit, unit = parse_quantity(value)
-    return Condition(operator=operator, limit=limit, unit=unit or None)
+    return Condition(operator=operator, limit=limit, unit=unit if unit or is_share(value) else None)
 
 
 class Tolerance(BaseModel):
@@ -88,7 +87,7 @@ def parse_tolerance(text: str | float) -> Tolerance:
     Raises:
         A2PerfError: neither, or negative.
     """
-    relative = isinstance(text, str) and text.strip().endswith("%")
+    relative = is_share(text)
     amount, unit = parse_quantity(text)
     if amount < 0:
         raise A2PerfError(f"expected how much worse is allowed, such as '5 %', got {text!r}")

@@ -25,7 +25,7 @@ from pytest_a2perf.runs.record import Record
 
 __all__ = [
     "Extract", "PooledFamily", "PooledMetric", "estimate_pooled", "lengths", "quantity",
-    "reported", "returns",
+    "reported", "reported_in", "returns",
 ]  # fmt: skip
 
 Extract = Callable[[Record], "tuple[Floats, Quantity | None]"]
@@ -52,6 +52,12 @@ def quantity(name: str) -> Extract:
 def reported(name: str) -> Extract:
     """Return the extraction of a reported number, one value a trial."""
     return lambda record: _single(finite(record.reported, name))
+
+
+def reported_in(domain: str, name: str) -> Extract:
+    """Return the same for a domain's trials, leaving alone what others report by the name."""
+    extract = reported(name)
+    return lambda record: extract(record) if record.domain == domain else (_NOTHING, None)
 
 
 def _single(reading: Quantity | None) -> tuple[Floats, Quantity | None]:

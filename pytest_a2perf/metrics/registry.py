@@ -11,11 +11,14 @@ from pytest_a2perf.metrics.capacity import AgentsFamily, tier_names
 from pytest_a2perf.metrics.data_cost import TotalWithDataMetric, reported_cost
 from pytest_a2perf.metrics.generalization import GeneralizationFamily
 from pytest_a2perf.metrics.pooled import PooledFamily, lengths, returns
+from pytest_a2perf.metrics.posttrain import POSTTRAIN_FAMILIES
+from pytest_a2perf.metrics.posttrain import REPORTED as POSTTRAIN_REPORTED
 from pytest_a2perf.metrics.ratio import RATIOS
 from pytest_a2perf.metrics.reliability import ReliabilityFamily
 from pytest_a2perf.metrics.reported import BenchmarkFamily, ReportedFamily
 from pytest_a2perf.metrics.sampled import SampledFamily
-from pytest_a2perf.metrics.serving import REPORTED, SERVING_FAMILIES
+from pytest_a2perf.metrics.serving import REPORTED as SERVING_REPORTED
+from pytest_a2perf.metrics.serving import SERVING_FAMILIES
 from pytest_a2perf.metrics.success import SuccessFamily
 from pytest_a2perf.metrics.system import SYSTEM_FAMILIES
 from pytest_a2perf.runs.record import Record
@@ -89,6 +92,7 @@ _BUILT_IN: tuple[MetricFamily, ...] = (
     SampledFamily("sample", "", "", examples=("<name>.p95",)),
     AgentsFamily(),
     *SERVING_FAMILIES,
+    *POSTTRAIN_FAMILIES,
     *SYSTEM_FAMILIES,
     ReliabilityFamily(),
     BenchmarkFamily(),
@@ -138,6 +142,8 @@ _SHOWN_SINGLE = (
     "energy.total_with_data", "throughput.steps", "energy.per_episode", "energy.per_solved",
     "power.mean", "carbon.per_episode",
 )  # fmt: skip
+_OWN_NAMES = {"posttrain": tuple(POSTTRAIN_REPORTED), "serving": tuple(SERVING_REPORTED)}
+"""Domain -> numbers that its trials report and that have metrics of their own."""
 _EACH = 3  # the dispersion across runs takes three
 _GROUPS = ("data cost", "application", "system", "reliability")
 
@@ -158,8 +164,8 @@ def report_metrics(records: Sequence[Record]) -> list[str]:
     tiers = tier_names(records)
     names += [f"agents.{what}.{tier}" for what in AgentsFamily.shown for tier in tiers if tiers[1:]]
     hidden = {"reported.data_cost.mean"}  # shown as data_cost
-    if any(record.domain == "serving" for record in records):
-        hidden |= {f"reported.{name}.mean" for name in REPORTED}
+    for domain in {record.domain for record in records} & _OWN_NAMES.keys():
+        hidden |= {f"reported.{name}.mean" for name in _OWN_NAMES[domain]}
     if not any("data_cost" in record.reported for record in records):
         hidden.add("energy.total_with_data")
     if len({episode.task for record in records for episode in record.episodes}) < 2:

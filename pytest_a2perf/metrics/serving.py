@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pytest_a2perf.metrics.base import Direction
-from pytest_a2perf.metrics.pooled import Extract, PooledFamily, reported
+from pytest_a2perf.metrics.pooled import PooledFamily, reported_in
 from pytest_a2perf.metrics.sampled import SampledFamily
 
 __all__ = ["REPORTED", "SERVING_FAMILIES"]
@@ -28,12 +26,6 @@ REPORTED: dict[str, tuple[str, str, Direction, str]] = {
 """Name that trials report -> name of the metric, its unit, which way is better, in words."""
 
 
-def _of_serving(name: str) -> Extract:
-    """Return an extraction that leaves alone what other trials report by the same name."""
-    extract = reported(name)
-    return lambda record: extract(record) if record.domain == "serving" else (np.empty(0), None)
-
-
 def _times(name: str, what: str) -> SampledFamily:
     return SampledFamily(name, name, what, _TIMES, ("median", "p95"), _CLOCK)
 
@@ -51,8 +43,8 @@ SERVING_FAMILIES: tuple[SampledFamily | PooledFamily, ...] = (
     _speeds("e2e_speed", "end-to-end speeds of requests"),
     *(
         PooledFamily(
-            metric, unit, direction, "system", f"{what} over trials", _of_serving(name), "mean",
-            examples=("",), shown=("",),
+            metric, unit, direction, "system", f"{what} over trials",
+            reported_in("serving", name), "mean", examples=("",), shown=("",),
         )
         for name, (metric, unit, direction, what) in REPORTED.items()
     ),

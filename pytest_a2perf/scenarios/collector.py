@@ -186,8 +186,9 @@ def _markers(names: Iterable[str], config: pytest.Config) -> list[pytest.MarkDec
 
 
 def collect_file(path: Path, parent: pytest.Collector) -> ScenarioNode:
-    """Make the node of a scenario file."""
-    return ScenarioNode.from_parent(parent, path=path)
+    """Make the node of a scenario file; one outside of the rootdir goes by its name alone."""
+    outside = not path.is_relative_to(parent.config.rootpath)
+    return ScenarioNode.from_parent(parent, path=path, nodeid=path.name if outside else None)
 
 
 def _body(marks: list[pytest.MarkDecorator]) -> Callable[[Trial], None]:

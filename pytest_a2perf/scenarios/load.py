@@ -189,14 +189,15 @@ def _check_gate(name: str, gate: GateSpec) -> Iterable[str]:
         return [f"{name} may be better higher or lower: say better = 'higher' or 'lower'"]
     if name.startswith("reported."):
         return []
+    own = metric.unit or "plain numbers"
     if (
         tolerance is not None
         and not tolerance.relative
         and tolerance.unit not in (None, metric.unit)
     ):
-        return [f"{name} is in {metric.unit or 'plain numbers'}, the tolerance in {tolerance.unit}"]
+        return [f"{name} is in {own}, the tolerance in {tolerance.unit}"]
     return [
-        f"{name} is in {metric.unit or 'plain numbers'}, but the limit is in {condition.unit}"
+        f"{name} is in {own}, but the limit is in {condition.unit or '%'}"
         for condition in gate.conditions
         if condition.unit is not None and condition.unit != metric.unit
     ]

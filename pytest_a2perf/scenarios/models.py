@@ -18,9 +18,12 @@ from pydantic import (
 
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.gates.condition import GateSpec
-from pytest_a2perf.units import parse_duration
+from pytest_a2perf.units import parse_duration, parse_quantity
 
-__all__ = ["PHASES", "EnergyOptions", "Phase", "Scenario", "ScenarioFile", "SeedRange", "Strict"]
+__all__ = [
+    "PHASES", "EnergyOptions", "Phase", "Scenario", "ScenarioFile", "SeedRange", "Strict",
+    "in_unit",
+]  # fmt: skip
 
 Phase = Literal["inference", "train", "generalization", "collect", "judge", "gaia2"]
 PHASES: tuple[Phase, ...] = (
@@ -41,6 +44,22 @@ def _duration(value: object) -> object:
         return None
     try:
         return parse_duration(value)  # type: ignore[arg-type]  # it checks the type
+    except A2PerfError as error:
+        raise ValueError(str(error)) from None
+
+
+def in_unit(value: object, unit: str) -> float:
+    """Return a quantity that an option says, for validators.
+
+    Args:
+        value: a number, or a text such as ``4 GiB``.
+        unit: the base unit that is expected, see `pytest_a2perf.units.parse_quantity`.
+
+    Raises:
+        ValueError: it is something else; the message says what is wrong with it.
+    """
+    try:
+        return parse_quantity(value, unit=unit)[0]  # type: ignore[arg-type]  # it checks the type
     except A2PerfError as error:
         raise ValueError(str(error)) from None
 

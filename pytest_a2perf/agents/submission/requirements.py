@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.util
-import os
 import shutil
 import site
 import subprocess
@@ -15,6 +14,7 @@ import venv
 from collections.abc import Iterator
 from pathlib import Path
 
+from pytest_a2perf.caches import cache_folder
 from pytest_a2perf.errors import InfraError
 
 __all__ = ["python_for"]
@@ -38,7 +38,7 @@ def python_for(folder: Path) -> Path:
     lines = _lines(folder)
     if not lines:
         return Path(sys.executable)
-    venvs = _cache() / "venvs"
+    venvs = cache_folder() / "venvs"
     home = venvs / _digest(folder, lines)
     # Built in place, as scripts know their path; what was not completed is built anew.
     if not (home / _COMPLETE).exists():
@@ -54,13 +54,6 @@ def python_for(folder: Path) -> Path:
                 f"{venvs}: {error} (the environment variable A2PERF_CACHE names another place)"
             ) from error
     return home / "bin" / "python"
-
-
-def _cache() -> Path:
-    given = os.environ.get("A2PERF_CACHE")
-    if given:
-        return Path(given).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "a2perf"
 
 
 def _lines(folder: Path) -> list[str]:

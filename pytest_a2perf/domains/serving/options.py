@@ -9,9 +9,7 @@ from pydantic import BeforeValidator, Field
 from pytest_a2perf.domains.serving.replay.options import ClientOptions, LoadOptions, WindowOptions
 from pytest_a2perf.domains.serving.slo.options import SearchOptions, TierOptions
 from pytest_a2perf.domains.serving.workload import WorkloadOptions
-from pytest_a2perf.errors import A2PerfError
-from pytest_a2perf.scenarios.models import Strict
-from pytest_a2perf.units import parse_quantity
+from pytest_a2perf.scenarios.models import Strict, in_unit
 
 __all__ = ["ServingOptions"]
 
@@ -21,10 +19,7 @@ _MOST_OPEN = 1000
 def _rate(value: object) -> object:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return value
-    try:
-        return parse_quantity(value, unit="1/s")[0]
-    except A2PerfError as error:
-        raise ValueError(str(error)) from None
+    return in_unit(value, "1/s")
 
 
 class ServingOptions(Strict):

@@ -14,9 +14,7 @@ from pytest_a2perf.domains.serving.replay.level import ClientCheck, Rules
 from pytest_a2perf.domains.serving.replay.plan import Output, Plan
 from pytest_a2perf.domains.serving.replay.profiles import PROFILES
 from pytest_a2perf.domains.serving.slo.options import Share
-from pytest_a2perf.errors import A2PerfError
-from pytest_a2perf.scenarios.models import Duration, Strict
-from pytest_a2perf.units import parse_quantity
+from pytest_a2perf.scenarios.models import Duration, Strict, in_unit
 
 __all__ = ["ClientOptions", "LoadOptions", "WindowOptions"]
 
@@ -30,10 +28,7 @@ Positive = Annotated[Duration, Field(gt=0)]
 
 
 def _seconds(value: object) -> object:
-    try:
-        return parse_quantity(value, unit="s")[0]  # type: ignore[arg-type]  # it checks the type
-    except A2PerfError as error:
-        raise ValueError(str(error)) from None
+    return in_unit(value, "s")
 
 
 NotNegative = Annotated[

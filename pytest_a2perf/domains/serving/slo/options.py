@@ -10,8 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pytest_a2perf.domains.serving.slo.tiers import Limit, Measure, Tier, find_tiers
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.gates.condition import parse_tolerance
-from pytest_a2perf.scenarios.models import Duration, Name, Strict
-from pytest_a2perf.units import parse_quantity
+from pytest_a2perf.scenarios.models import Duration, Name, Strict, in_unit
 
 __all__ = ["SearchOptions", "SpeedLimit", "TierOptions", "TimeLimit", "tiers_of"]
 
@@ -25,12 +24,7 @@ def _share(value: object) -> object:
 
 
 def _parsed(value: object, unit: str) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return parse_quantity(value, unit=unit)[0]
-    except A2PerfError as error:
-        raise ValueError(str(error)) from None
+    return in_unit(value, unit) if isinstance(value, str) else value
 
 
 def _alone(value: object) -> object:

@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from pytest_a2perf.errors import A2PerfError
-from pytest_a2perf.scenarios.models import Duration, Strict
-from pytest_a2perf.units import UNITS, parse_quantity
+from pytest_a2perf.scenarios.models import Duration, Strict, in_unit
+from pytest_a2perf.units import UNITS
 
 __all__ = [
     "DISCLOSED", "DeclaredPowerOptions", "NvmlPowerOptions", "PowerOptions",
@@ -29,11 +28,7 @@ _POWER_UNITS = [name for name, (base, _) in UNITS.items() if base in ("W", "J") 
 
 
 def _watts(value: object) -> object:
-    try:
-        watts, _ = parse_quantity(value, unit="W")  # type: ignore[arg-type]  # it checks the type
-    except A2PerfError as error:
-        raise ValueError(str(error)) from None
-    return watts
+    return in_unit(value, "W")
 
 
 def _unit(value: str) -> str:

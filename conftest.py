@@ -1,3 +1,0 @@
-"""Settings for this repository's own tests."""
-
-pytest_plugins = ["pytester"]

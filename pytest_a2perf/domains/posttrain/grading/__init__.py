@@ -1,0 +1,1 @@
+"""The grading service: submissions, quotas, evaluation, and a log that cannot be rewritten."""

@@ -1,0 +1,1 @@
+"""Tasks: what is asked, the base model, the data that is shown and the data that is hidden."""
