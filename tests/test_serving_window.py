@@ -50,6 +50,18 @@ def test_an_open_loop_has_no_agents_to_wait_for():
     assert window.lacks(103.0) == ""
 
 
+def test_rows_that_come_in_late_count_if_they_ended_before_the_window_did():
+    window = Window(replace(RULES, sessions=2, requests=1), plan(agents=1), 100.0)
+    window.follow([Status(active=1, since=101.0)])
+    window.add([row(due=102.0, ended=103.0, last_turn=1)])
+    assert window.lacks(110.0) == "1 of 2 sessions"
+    window.end = 110.0
+    window.add([row(due=104.0, ended=110.5, last_turn=1)])
+    assert window.lacks(110.0) == "1 of 2 sessions"
+    window.add([row(due=104.0, ended=109.5, last_turn=1)])
+    assert window.lacks(110.0) == ""
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 50), st.floats(0, 20), st.booleans()), max_size=40),
     st.integers(0, 40),

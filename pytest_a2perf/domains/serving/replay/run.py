@@ -148,7 +148,8 @@ class _Run:
         self._stage = ""
         self._window = Window(rules, plan, 0.0)
         self._end = 0.0
-        self._lacks = ""
+        self._time_up = False
+        self._early = self._cut = ""
 
     def start(self) -> None:
         """Wait until all processes are connected and warm, and let them begin together."""
@@ -170,16 +171,23 @@ class _Run:
         while True:
             self._listen("ramp" if self._window.begin is None else "steady")
             now = time.monotonic()
-            lacks = self._window.lacks(now)
-            # As long as the slowest request so far, those under way may still take.
-            if lacks and now >= self._deadline - self._window.slowest - _SPARE:
-                lacks = f"the trial's time was up: {lacks}"
-            elif lacks and now < self._window.latest:
-                if not (why := self._judge(now)):
-                    continue
-                lacks = f"ended early: {why}"
-            self._end, self._lacks = now, lacks
+            if self._window.lacks(now):
+                # As long as the slowest request so far, those under way may still take.
+                self._time_up = now >= self._deadline - self._window.slowest - _SPARE
+                if not self._time_up and now < self._window.latest:
+                    self._early = self._judge(now)
+                    if not self._early:
+                        continue
+            self._end = self._window.end = now
             return
+
+    def _lacks(self) -> str:
+        """Return what the window lacks, now that the last rows from inside of it are known."""
+        if self._early:
+            lacks = f"ended early: {self._early}"
+        elif (lacks := self._window.lacks(self._end)) and self._time_up:
+            lacks = f"the trial's time was up: {lacks}"
+        return ", ".join(filter(None, (lacks, self._cut)))
 
     def _judge(self, now: float) -> str:
         begin = self._window.begin
@@ -205,8 +213,7 @@ class _Run:
                 raise InfraError(f"load processes {', '.join(late)} did not come to their end")
             if now > self._deadline:
                 left = sum(process.status.in_flight for process in self._crew if process.status)
-                cut = f"{left} requests under way were cut off at the end of the trial's time"
-                self._lacks = f"{self._lacks}, {cut}" if self._lacks else cut
+                self._cut = f"{left} requests under way were cut off at the end of the trial's time"
                 return
         while self._read():
             pass
@@ -271,6 +278,7 @@ class _Run:
         if len(inside) and (inside["failure"] == "connect").all():
             raise LoadError(f"the endpoint went away: {inside['error'][-1]}", rows)
         ended = (rows["ended"] >= begin) & (rows["ended"] < self._end)
+        lacks = self._lacks()
         usage = self._usage(begin)
         lag = Histogram.merge(process.file.lag for process in self._crew)
         chunks = float(rows["chunks"].sum())
@@ -286,12 +294,12 @@ class _Run:
             sessions=int(np.count_nonzero(ended & (rows["last_turn"] == 1))),
             gaps=Histogram.merge(process.file.gaps for process in self._crew),
             client=check_client(inside, chunks, lag, usage, limits=limits, check=check),
-            lacks=self._lacks,
+            lacks=lacks,
             refused=refused,
             power=reading,
             engine=dict(engine.over(begin, self._end)) if engine and self._end > begin else {},
             profile=self._rules.name,
-            official=is_official(self._rules, self._plan) and not self._lacks,
+            official=is_official(self._rules, self._plan) and not lacks,
         )
         level.tainted = _taints(level, usage.idle, check or ClientCheck())
         return level

@@ -29,6 +29,7 @@ class Window:
 
     Attributes:
         begin: monotonic seconds; None until every agent has been active. It may lie ahead.
+        end: monotonic seconds; infinite until it is known. Rows of before may still come in.
         requests: that were due, and have ended, inside of it so far.
         sessions: that have ended inside of it so far.
         slowest: seconds that the slowest request so far took, of the whole level.
@@ -41,6 +42,7 @@ class Window:
         self._early: list[tuple[float, float, bool]] = []
         self._active = 0
         self.begin: float | None = None
+        self.end = math.inf
         self.requests = 0
         self.sessions = 0
         self.slowest = 0.0
@@ -75,8 +77,9 @@ class Window:
 
     def _count(self, ended: Sequence[tuple[float, float, bool]]) -> None:
         assert self.begin is not None
-        self.requests += sum(due >= self.begin for due, _, _ in ended)
-        self.sessions += sum(end >= self.begin and last for _, end, last in ended)
+        inside = [(due, last) for due, end, last in ended if self.begin <= end < self.end]
+        self.requests += sum(due >= self.begin for due, _ in inside)
+        self.sessions += sum(last for _, last in inside)
 
     @property
     def latest(self) -> float:
