@@ -24,7 +24,7 @@ __all__ = ["DevTools"]
 
 # Chromium reads from 3 and writes to 4; its own output is nobody's.
 _PIPES = ("/bin/sh", "-c", 'exec "$0" "$@" 3<&0 4>&1 </dev/null >&2')
-_ENDING = 10.0  # seconds that all its processes may take to end
+_ENDING = 30.0  # seconds that all its processes may take to end
 
 
 class DevTools:

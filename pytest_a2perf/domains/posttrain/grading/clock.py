@@ -48,14 +48,18 @@ class Clock:
     def paused(self) -> float:
         """Seconds for which the clock has stood still."""
         with self._lock:
-            running = 0.0 if self._since is None else monotonic() - self._since
-            paused = self._paused + running
-        return paused if self._most is None else min(paused, self._most)
+            return self._paused_until(monotonic())
 
     @property
     def at(self) -> float:
         """Seconds since the start that count."""
-        return max(0.0, self.clock - self.paused)
+        with self._lock:
+            now = monotonic()
+            return max(0.0, now - self.started - self._paused_until(now))
+
+    def _paused_until(self, now: float) -> float:
+        paused = self._paused + (0.0 if self._since is None else now - self._since)
+        return paused if self._most is None else min(paused, self._most)
 
     @contextmanager
     def standing(self) -> Iterator[None]:

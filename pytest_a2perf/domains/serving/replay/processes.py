@@ -142,11 +142,8 @@ class LoadProcess:
 
     def kill(self) -> None:
         """End it in any case."""
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self.output.close()
+        with self._process:  # which closes its pipes, and waits
+            self._process.kill()
 
 
 class LoadProcesses:
@@ -184,13 +181,13 @@ class LoadProcesses:
         self._close()
 
     def _close(self) -> None:
-        try:
+        # The alarm of a trial's time comes again and again: one wait that it ends is not for all.
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._selector.close)
+            for process in self._all:
+                stack.callback(process.kill)
             for process in self._all:
                 process.leave()
-        finally:
-            for process in self._all:
-                process.kill()
-            self._selector.close()
 
     def __iter__(self) -> Iterator[LoadProcess]:
         return iter(self._all)

@@ -18,7 +18,7 @@ from pytest_a2perf.errors import InfraError
 
 __all__ = ["Reference", "reference_server"]
 
-START = 20.0
+START = 60.0
 """Seconds that it may take to start."""
 
 

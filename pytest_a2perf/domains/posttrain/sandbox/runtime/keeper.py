@@ -234,6 +234,13 @@ class Keeper:
             self.state.limit, self.state.left = "memory", 0
             self.state.memory = max(self.state.memory, self.plan["limits"]["memory"] or 0)
 
+    def _see_used_up(self) -> None:
+        """Note that the kernel has ended the command for its CPU time, before the next look."""
+        limit, state = self.plan["limits"]["cpu"], self.state
+        killed = state.status == -signal.SIGKILL and not state.limit
+        if killed and limit is not None and state.cpu > limit:
+            state.limit = "cpu"
+
     def _watch_disk(self) -> None:
         limit = self.plan["limits"]["disk"]
         try:
@@ -287,6 +294,7 @@ class Keeper:
             _ask(command, self.plan["env"])
         with contextlib.suppress(OSError):  # no descriptor is left: what was seen last remains
             self._last_figures()
+        self._see_used_up()
         self.output.finish(_END_LIMIT / 4)
         if not self.state.ready and not self.state.error:
             said = self.output.last.decode(errors="replace").strip()
@@ -303,7 +311,9 @@ class Keeper:
 
     def _kill(self) -> bool:
         """Kill all, again and again until nothing is left; tell whether that came about."""
-        outlived = self.ended and not self.stopping
+        # The first process of a container has counted the box's; what is left here, is the
+        # runtime's own, such as Podman's that clean up.
+        outlived = self.ended and not self.stopping and not self.plan["inspect"]
         self.ended = True
         deadline = time.monotonic() + _END_LIMIT
         while time.monotonic() < deadline:
