@@ -75,7 +75,7 @@ NOTING = f"""
 """Agents; each ``class Noted(Noting, X)`` notes what runs, and then does what X does."""
 
 
-def assert_all_ended(folder, seconds=30.0):
+def assert_all_ended(folder, seconds=60.0):
     """There were browser processes, and there are none of them now, not even defunct ones."""
     seen = json.loads((folder / NOTED).read_text())
     assert sum("chrom" in name for _, _, name in seen) > 3, seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import importlib_metadata  # noqa: F401 - see below
 import pandas  # noqa: F401, ICN001 - see below
 import pytest
 import scipy.signal  # noqa: F401 - as pandas
+from hypothesis import HealthCheck, settings
 from llm_server import LlmServer
 
 from pytest_a2perf.runs.record import Record
@@ -26,9 +28,22 @@ from pytest_a2perf.runs.store import read_records
 # Many tests start Python; without byte code on disk each would compile every plugin again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Where SIGINT is ignored, as in a worker of xdist or a job in the background, it would be in all that
+# tests start, too, and nothing could be interrupted; a handler is not passed on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda *_: None)
+
 # In a job of GitHub Actions, the runs under test would write into its summary.
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
     os.environ.pop(name, None)
+
+# How long an example takes says more about the machine than about what is tested.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("any machine")
 
 AGENTS = """
     class Right:

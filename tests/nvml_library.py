@@ -73,7 +73,7 @@ def run_with(
     prelude = "import json\ndef answer(value): print('ANSWER' + json.dumps(value))\n"
     result = subprocess.run(
         [sys.executable, "-c", prelude + code],
-        check=False, env=environment, cwd=folder, capture_output=True, text=True, timeout=60,
+        check=False, env=environment, cwd=folder, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""

@@ -30,7 +30,7 @@ MAKERS = {
     "none": Plain,
 }
 ISOLATED = ("bubblewrap", "landlock", "docker", "podman")
-WALL = 60.0
+WALL = 120.0
 
 
 def sandbox(name: str, *, groups: bool = True) -> Sandbox:
@@ -86,7 +86,7 @@ def run_in(
     return run_box(box_in, Box(command, mounts, limits=limits or Limits(wall=WALL), **about))
 
 
-def wait_for(found: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(found: Callable[[], object], seconds: float = WALL) -> None:
     deadline = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < deadline

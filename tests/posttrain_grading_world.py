@@ -107,7 +107,7 @@ class World:
         where = Place(
             sandbox="none",
             allow_unisolated=True,
-            limits=Limits(wall=60.0),
+            limits=Limits(wall=120.0),
             mounts=(Mount(script, "/run/evaluator.py"),),
         )
         plan = Plan(
@@ -154,7 +154,7 @@ class World:
         with GradingService(self.config, moment) as service:
             yield service
 
-    def ask(self, method, path, body=None, seconds=60.0, headers=None):
+    def ask(self, method, path, body=None, seconds=120.0, headers=None):
         """Return status, answer and headers."""
         connection = http.client.HTTPConnection("grader")
         connection.sock = connect(self.root / "socket", seconds)
@@ -170,7 +170,7 @@ class World:
         """Submit a path and return status and answer."""
         return self.ask("POST", "/submit", {"model_path": path, **more})[:2]
 
-    def raw(self, data, seconds=30.0):
+    def raw(self, data, seconds=60.0):
         """Send bytes as they are, and return what comes back until the service closes."""
         link = connect(self.root / "socket", seconds)
         with link:

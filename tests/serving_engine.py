@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 WORDS = 512  # of the vocabulary
-START = 120.0  # seconds that the engine may take to start
+START = 300.0  # seconds that the engine may take to start
 CHAT = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"

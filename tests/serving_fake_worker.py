@@ -81,8 +81,7 @@ def main():
             shown = now
             say("status", **asdict(status))
             rows.flush()
-        if heard(min(flights[0][0], shown + 0.1) - now) == "stop" and not how.get("deaf"):
-            stopped = True
+        said = heard(min(flights[0][0], shown + 0.1) - now)
         now = time.monotonic()
         while flights and flights[0][0] <= now:
             ended, agent, turn, due = heapq.heappop(flights)
@@ -98,6 +97,8 @@ def main():
                 slow = "slow" in how and (turn + agent) % how["slow"] == 1
                 took = how["slow_time"] if slow else how["time"]
                 heapq.heappush(flights, (ended + took, agent, turn + 1, ended))
+        # Only now: however late this process hears of it, it had its load until then.
+        stopped = stopped or (said == "stop" and not how.get("deaf"))
     rows.write(json.dumps({"gaps": how["gaps"], "lag": how["lag"]}) + "\n")
     rows.close()
     say("status", **asdict(status))

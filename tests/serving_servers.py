@@ -65,17 +65,23 @@ class ScriptedServer:
         scheme = "http" if self.tls is None else "https"
         self.url = f"{scheme}://127.0.0.1:{self.port}/v1"
         self._start(self._accept)
+        self._accepting = self._threads[0]
         return self
 
     def __exit__(self, *error):
         self._over.set()
-        for one in [self._socket, *self._open]:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        self._end(self._socket)
+        self._accepting.join(60)  # nothing more is opened
+        for one in self._open:
+            self._end(one)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
+
+    def _end(self, one):
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()
 
     def _start(self, work, *args):
         thread = threading.Thread(target=work, args=args, daemon=True)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pytest_a2perf.domains.serving.recorder.journal import Entry, Journal, read_journal
 from pytest_a2perf.domains.serving.recorder.proxy import Proxy
 
-LIMIT = 20  # seconds that any wait takes at most
+LIMIT = 60  # seconds that any wait takes at most
 
 
 @dataclass

@@ -13,7 +13,6 @@ import time
 from datetime import datetime
 
 import pytest
-from ctrl_c import PYTEST
 
 from pytest_a2perf.against.baseline import read_base
 from pytest_a2perf.against.relocation import RelocatingFinder, Relocation
@@ -34,6 +33,16 @@ TESTS = """
         trial.report("value", act(trial.seed))
 """
 NAME = "test_policy.py::test_policy"
+CLOCK = """
+now = 0.0
+
+def sleep(seconds):
+    global now
+    now += seconds
+
+def perf_counter():
+    return now
+"""
 
 
 def git(folder, *arguments):
@@ -64,6 +73,16 @@ def repository(pytester):
     git(path, "add", ".")
     git(path, "commit", "-qm", "version 1")
     return pytester
+
+
+def simulate_time(repository):
+    """Commit a clock that only what is tested moves: how fast this machine is does not matter."""
+    repository.makepyfile(clock=CLOCK)
+    repository.makeconftest("import clock, pytest_a2perf.meters.time as m; m.time = clock")
+    test = repository.path / "test_policy.py"
+    timed = '"time.wall": {"regression": "5 %"}, "reported'
+    text = test.read_text().replace("import time", "import clock").replace('"reported', timed)
+    test.write_text(text.replace("time.sleep(0.05)", "clock.sleep(0.05 + trial.seed / 1000)"))
 
 
 def run(repository, *arguments, ref="HEAD"):
@@ -133,18 +152,16 @@ def test_versions_never_overlap(repository):
 
 
 def test_trials_are_dealt_out_to_ten_pairs_of_processes(repository):
+    simulate_time(repository)
     test = repository.path / "test_policy.py"
-    timed = '"time.wall": {"regression": "5 %"}, "reported'
     test.write_text(
-        test.read_text()
-        .replace("seeds=6", "seeds=20")
-        .replace("0.05", "0.005")
-        .replace('"reported', timed)
+        test.read_text().replace("seeds=6", "seeds=20")
         + "\n@pytest.mark.a2perf(seeds=4)\ndef test_few(trial):\n    trial.report('value', 1)\n"
         + "\ndef test_ordinary():\n    pass\n"
     )
+    git(repository.path, "add", ".")
     git(repository.path, "commit", "-qam", "times")
-    write_policy(repository.path, "import time; time.sleep(0.05); return 10 + seed")
+    write_policy(repository.path, "import clock; clock.sleep(0.5); return 10 + seed")
     result = run(repository, "-v")
     result.assert_outcomes(passed=26, failed=1)
     result.stdout.fnmatch_lines(["*% worse * over 20 paired seeds in 10 pairs of processes (p *"])
@@ -179,7 +196,7 @@ def test_isolated_trials_of_scenario_files(repository):
     (repository.path / "scenarios").mkdir()
     (repository.path / "scenarios" / "cart.toml").write_text(
         'schema = 1\n[[scenario]]\nname = "cart"\ntask = "CartPole-v1"\nagent = "agents:act"\n'
-        'seeds = 4\ntimeout = "30 s"\n[scenario.gates]\n"return.mean" = { regression = "5 %" }\n'
+        'seeds = 4\ntimeout = "5 min"\n[scenario.gates]\n"return.mean" = { regression = "5 %" }\n'
     )
     (repository.path / "agents.py").write_text("def act(o):\n    return int(o[2] + o[3] / 2 > 0)\n")
     git(repository.path, "add", ".")
@@ -229,13 +246,13 @@ def test_a_base_version_that_hangs(repository):
     write_policy(
         repository.path,
         "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [14]); "
-        "import time; time.sleep(100)",
+        "import time; time.sleep(1000)",
     )
     git(repository.path, "commit", "-qam", "hangs")
     write_policy(repository.path, "return 10 + seed")
     begin = time.monotonic()
     result = run(repository)
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 600
     result.stdout.fnmatch_lines(["*2 pairs left out*no answer within 4 s and was killed*"])
     assert_clean(repository)
 
@@ -339,21 +356,24 @@ def test_an_interpreter_of_another_environment(repository):
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
 def test_ctrl_c_leaves_nothing_behind(repository, workers):
-    write_policy(repository.path, "import time; time.sleep(100)")
+    began = repository.path / "began"
+    write_policy(
+        repository.path, f"import time; open({str(began)!r}, 'w').close(); time.sleep(1000)"
+    )
     git(repository.path, "commit", "-qam", "slow")
     options = ["--a2perf", "--a2perf-against=HEAD", "-p", "no:cacheprovider", *workers]
     process = subprocess.Popen(
-        [sys.executable, "-c", PYTEST, *options],
+        [sys.executable, "-m", "pytest", *options],
         stdout=subprocess.PIPE,
         start_new_session=True,
         text=True,
     )
     folder = repository.path / ".a2perf" / "runs"
     until(lambda: list(folder.glob("*/base/tree/test_policy.py")))
-    until(lambda: "companion" in processes(repository))
-    time.sleep(3)
+    until(began.exists, 300)
+    assert "companion" in processes(repository)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == pytest.ExitCode.INTERRUPTED
     until(lambda: "companion" not in processes(repository))
     assert_clean(repository)
@@ -398,10 +418,10 @@ def test_a_resumed_run_keeps_its_pairs(repository):
 
 
 def test_merged_shards_keep_their_pairs(repository):
-    test = repository.path / "test_policy.py"
-    timed = '"time.wall": {"regression": "5 %"}, "reported'
-    test.write_text(test.read_text().replace('"reported', timed))
-    write_policy(repository.path, "import time; time.sleep(0.2); return 8 + seed")
+    simulate_time(repository)
+    git(repository.path, "add", ".")
+    git(repository.path, "commit", "-qam", "times")
+    write_policy(repository.path, "import clock; clock.sleep(0.2); return 8 + seed")
     for index in (1, 2):
         run(repository, "--a2perf-shard", f"{index}/2", "--a2perf-dir", f".a2perf/part{index}")
     merge = (sys.executable, "-m", "pytest_a2perf", "merge")

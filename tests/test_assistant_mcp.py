@@ -69,10 +69,11 @@ with open(f"log{os.environ['A2PERF_TURN']}.json", "w") as file:
 
 
 @pytest.fixture
-def play(tmp_path):
+def play(tmp_path, monkeypatch):
     """Let a client act on a desk; return what it has logged, process by process."""
 
-    def play(desk, body, *arguments, client=BARE):
+    def play(desk, body, *arguments, client=BARE, grace=60.0):
+        monkeypatch.setattr("pytest_a2perf.domains.assistant.agents.mcp_agent._GRACE", grace)
         script = tmp_path / "client.py"
         indent = " " * 8 if client is SDK else ""
         script.write_text(client % textwrap.indent(textwrap.dedent(body), indent).strip())
@@ -176,7 +177,7 @@ def test_news_come_with_the_result_of_any_call(play):
         """,
     )
     (first, failed), second = log["told"]
-    assert re.fullmatch(r"1\n\nNew:\n\[2023-11-14 22:13:\d\d\] the note book is full", first)
+    assert re.fullmatch(r"1\n\nNew:\n\[2023-11-14 22:1\d:\d\d\] the note book is full", first)
     assert (failed, second) == (False, ["['x']", False])
     assert desk.said == []
 
@@ -219,7 +220,7 @@ def alive(path):
 def test_what_the_command_has_started_is_ended(tmp_path):
     command = "sleep 600 & echo $! > child; echo $$ > pid; echo done"
     McpAgent(command, tmp_path).play(SmallDesk("x"))
-    for _ in range(500):
+    for _ in range(6000):
         if not (alive(tmp_path / "child") or alive(tmp_path / "pid")):
             return
         time.sleep(0.01)
@@ -233,13 +234,13 @@ def test_a_trial_that_is_interrupted_ends_the_command(tmp_path):
     class Desk(SmallDesk):
         @property
         def over(self):
-            if (tmp_path / "pid").exists():
+            if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
                 raise Interrupt
             return super().over
 
     with pytest.raises(Interrupt):
         McpAgent("echo $$ > pid; exec sleep 600", tmp_path).play(Desk("x"))
-    for _ in range(500):
+    for _ in range(6000):
         if not alive(tmp_path / "pid"):
             return
         time.sleep(0.01)
@@ -254,6 +255,7 @@ def test_the_world_does_not_wait_for_a_command_that_lingers(play):
         call("{SEND}", content="done")
         time.sleep(600)
         """,
+        grace=2.0,
     )
     assert desk.said == ["done"]
     assert logs == []
@@ -266,8 +268,9 @@ def test_strangers_find_nothing():
         root = server.url.rsplit("/", 2)[0]
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
         accepted = {"Accept": "application/json, text/event-stream"}
-        assert httpx.post(f"{root}/mcp", json=body, headers=accepted).status_code == 404
-        other = httpx.post(server.url, json=body, headers=accepted | {"Host": "evil.example"})
+        with httpx.Client(headers=accepted, timeout=60) as client:
+            assert client.post(f"{root}/mcp", json=body).status_code == 404
+            other = client.post(server.url, json=body, headers={"Host": "evil.example"})
         assert other.status_code == 421
     with pytest.raises(httpx.ConnectError):
         httpx.post(server.url, json=body)

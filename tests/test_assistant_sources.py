@@ -440,7 +440,8 @@ def ask(endpoint, cache, *asked, **environment):
     """Find cases in a fresh Python, for the Hub's library reads its settings once."""
     environment = {
         **os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(cache),
-        "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", **environment,
+        "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_ETAG_TIMEOUT": "60", "HF_HUB_DOWNLOAD_TIMEOUT": "60", **environment,
     }  # fmt: skip
     environment.pop("HF_TOKEN", None)
     arguments = [sys.executable, "-c", ASK, json.dumps(asked)]

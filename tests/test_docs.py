@@ -103,7 +103,7 @@ def test_the_tests_of_the_readme_pass(project):
         "@pytest.fixture\n"
         "def policy(): return Policy().act\n"
         "@pytest.fixture\n"
-        "def observations(): return [[0.1, 0, 0, 0]] * 20\n" + text
+        "def observations(): return [[0.1, 0, 0, 0]] * 2000\n" + text
     )
     result = project.runpytest_subprocess("--a2perf")
     result.assert_outcomes(passed=12)

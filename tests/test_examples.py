@@ -23,8 +23,9 @@ COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?)")
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
     """Copy an example, as a user would."""
-    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    # Hypothesis' own profile for machines that may be slow, whose examples are the same each time.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--hypothesis-profile=ci")
 
     def copy(name):
         leftovers = shutil.ignore_patterns(".*", "__pycache__", "summary.txt")

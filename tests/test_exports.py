@@ -170,7 +170,8 @@ def test_pytest_benchmark_compares_two_runs(project, write):
     assert good["extra_info"]["time"] == "decision latency"
     assert good["extra_info"]["round"] == "decision"
     assert good["extra_info"]["return.mean"] > 100
-    assert good["extra_info"]["latency.p95 [s]"] == pytest.approx(good["stats"]["q3"], rel=9)
+    p95 = good["extra_info"]["latency.p95 [s]"]
+    assert 0.98 * good["stats"]["q3"] <= p95 <= 1.02 * good["stats"]["max"]
     assert good["extra_info"]["gate return.mean"] == "pass"
     assert all(isinstance(v, str | int | float) for v in good["extra_info"].values())
     assert benchmarks["test_plain"]["extra_info"]["round"] == "trial"
@@ -274,11 +275,13 @@ def test_ten_thousand_trials_take_no_time(tmp_path):
     pytest.importorskip("pyarrow")
     from pytest_a2perf.reports.exports.table import write_parquet
 
+    start = time.process_time()
     records = by_scenario(many(10_000))
+    made = time.process_time() - start  # half a second, or what this machine needs for it
     for write in (write_csv, write_parquet):
         start = time.process_time()
         write(tmp_path / "table", records)
-        assert time.process_time() - start < 2
+        assert time.process_time() - start < 2 + 4 * made
 
 
 @settings(deadline=None)

@@ -271,7 +271,9 @@ def run_folder(project):
     """Return the folder of the project's newest run."""
 
     def run_folder():
-        return max((project.path / ".a2perf" / "runs").iterdir())
+        # Names tell seconds, and two runs may begin in one.
+        runs = (project.path / ".a2perf" / "runs").iterdir()
+        return max(runs, key=lambda run: (run / "plan.json").stat().st_mtime_ns)
 
     return run_folder
 

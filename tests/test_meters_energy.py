@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_a2perf.errors import A2PerfError, MeterUnavailableError
+from pytest_a2perf.meters.cpu import cpu_seconds
 from pytest_a2perf.meters.energy.codecarbon import CodeCarbonMeter, carbon_intensity
 from pytest_a2perf.meters.energy.cpu_time import WATTS_PER_CORE, CpuTimeMeter
 from pytest_a2perf.meters.energy.rapl import RaplMeter, find_domains, joules_between
@@ -68,6 +69,7 @@ def test_rapl_sums_packages_and_apportions_by_cpu_time(tmp_path):
     memory = domain(tmp_path, "intel-rapl:1:0", "dram", 0)
     ticks = stat(tmp_path / "stat", 1000)
     meter = RaplMeter(tmp_path, stat=ticks)
+    before = cpu_seconds()
     meter.start()
     busy(0.2)
     first.write_text("9000000")  # wrapped: 10 J
@@ -75,11 +77,12 @@ def test_rapl_sums_packages_and_apportions_by_cpu_time(tmp_path):
     memory.write_text("3000000")
     stat(ticks, 1000 + os.sysconf("SC_CLK_TCK"))  # one busy second
     read = meter.stop()
+    after = cpu_seconds()
     assert read["energy.package"].value == pytest.approx(30)
     assert read["energy.dram"].value == pytest.approx(3)
     assert (read["energy.package"].source, read["energy.package"].quality) == ("rapl", "measured")
     cpu = read["energy.cpu"]
-    assert cpu.value == pytest.approx(30 * 0.2, rel=0.3)
+    assert 30 * 0.2 <= cpu.value <= 30 * (after - before)
     assert (cpu.quality, cpu.note) == ("estimated", "package energy apportioned by CPU time")
     assert read["energy.ram"].value == pytest.approx(cpu.value / 10)
 
@@ -150,10 +153,11 @@ def test_rapl_counter_that_disappears_in_the_window(tmp_path):
 @pytest.mark.parametrize("watts", [WATTS_PER_CORE, 7.5])
 def test_cpu_time_model(watts):
     meter = CpuTimeMeter(watts)
+    before = cpu_seconds()
     meter.start()
     busy(0.1)
     energy = meter.stop()["energy.cpu"]
-    assert energy.value == pytest.approx(0.1 * watts, rel=0.2)
+    assert 0.1 * watts <= energy.value <= (cpu_seconds() - before) * watts
     assert (energy.quality, energy.source) == ("modelled", f"cpu-time-model({watts:g} W/core)")
     with pytest.raises(ValueError, match="positive"):
         CpuTimeMeter(0)
@@ -223,7 +227,7 @@ def test_codecarbon_is_silent_leaves_no_files_and_nests(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", CODECARBON],
-        check=False, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        check=False, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []

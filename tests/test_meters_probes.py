@@ -1,5 +1,6 @@
 """What the fixtures hand out: latency, energy and memory probes."""
 
+import gc
 import os
 import sys
 import time
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_a2perf.errors import A2PerfError, MeterUnavailableError
-from pytest_a2perf.meters import torch_cuda
+from pytest_a2perf.meters import processes, torch_cuda
 from pytest_a2perf.meters.base import NullMeter, ReplayMeter
 from pytest_a2perf.meters.probes import EnergyProbe, LatencyProbe, MemoryProbe
 from pytest_a2perf.meters.session import MeterSet
@@ -145,7 +146,10 @@ def test_a_block_inside_itself_is_refused(probe):
         pass
 
 
-def test_probes_share_a_with_statement(record):
+def test_probes_share_a_with_statement(record, monkeypatch):
+    others = {*processes._overlooked, *processes.descendants()}  # children of somebody else
+    monkeypatch.setattr(processes, "_overlooked", others)
+    gc.collect()
     energy, memory, latency = EnergyProbe(lambda: replay(1.0)), MemoryProbe(), LatencyProbe()
     with energy, memory:
         for _ in range(3):

@@ -170,7 +170,7 @@ def test_nothing_of_the_browser_is_left(
     noted = f"\n\nclass Noted(Noting, {does}):\n    pass\n"
     project.makepyfile(noting=oracle + textwrap.dedent(NOTING) + noted)
     scenario(agent="noting:Noted", more=more)
-    project.runpytest_subprocess("--a2perf", *arguments, timeout=120)
+    project.runpytest_subprocess("--a2perf", *arguments, timeout=300)
     assert_all_ended(project.path)
     if outcome is not None:
         (record,) = records()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from nvml_library import H100, L4, build, describe
-from posttrain_boxes import ISOLATED, sandbox
+from posttrain_boxes import ISOLATED, sandbox, wait_for
 from posttrain_own_data import EVALUATOR, gsm8k, model, script
 from posttrain_solutions import shared_cache
 
@@ -57,7 +57,9 @@ for path in ("output/v1", "output/none", "../../etc"):
     except Exception as error:
         print(error)
 """
-SLEEPER = f"sleep 98765.{os.getpid()}"  # no other worker's
+# Two processes: the budget must suffice for handing in on a slow machine, and be used up soon.
+BURN = "os.fork()\nwhile True: pass"
+SLEEPER = f"sleep 98765.{os.getpid():08}"  # no other worker's
 
 
 @pytest.fixture
@@ -205,7 +207,7 @@ Path("/workspace/reports/usage.json").write_text(json.dumps(usage))
         ("hand_in(0.31)", "", "", "failure", "not improved beyond noise", "finished"),
         ("while True: pass", "", "budget.cpu = 1", "failure", "its CPU time was used up", "cpu"),
         ("import time\ntime.sleep(60)", "", "budget.wall = 2", "failure", "its time was used up", "wall"),
-        ("hand_in(0.9)\nwhile True: pass", "", "budget.cpu = 1", "success", "", "cpu"),
+        (f"hand_in(0.9)\n{BURN}", "", "budget.cpu = 3", "success", "", "cpu"),
         ("hand_in(0.9)\nraise SystemExit(3)", "", "", "success", "", "crashed"),
     ],
     ids=["never", "crash", "junk", "same", "cpu", "wall", "cpu-after", "crash-after"],
@@ -231,17 +233,43 @@ def test_daemons_are_ended_and_counted(scene):
     record = scene.record()
     assert record.context["posttrain"]["left"] >= 1
     assert "left behind" in record.error["message"]
-    assert not sleepers()
+    wait_for(lambda: not sleepers())
+
+
+# The timer of the trial's timeout goes off once the agent has handed in, however long that took.
+TIME_IS_UP = """
+import signal, threading, time
+from pathlib import Path
+
+def sleeps():
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"{sleeper}" in path.read_bytes().replace(b"\\0", b" "):
+                return True
+        except OSError:
+            continue
+    return False
+
+def watch():
+    while not sleeps():
+        time.sleep(0.1)
+    assert signal.getitimer(signal.ITIMER_REAL)[0] > 60
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.5)
+
+def pytest_runtest_call(item):
+    threading.Thread(target=watch, daemon=True).start()
+"""
 
 
 def test_a_trial_that_takes_too_long(scene):
     scene.agent(f"hand_in(0.9)\nimport subprocess\nsubprocess.run({SLEEPER.split()!r})")
-    scene.write('timeout = "15 s"')
+    scene.write('timeout = "10 min"')
+    (scene.project.path / "conftest.py").write_text(TIME_IS_UP.format(sleeper=SLEEPER))
     result = scene.run()
     assert result.ret == 1
     record = scene.record()
     assert record.outcome == "timeout"
-    assert not sleepers()
+    wait_for(lambda: not sleepers())
     (run,) = scene.runs[-1].glob("trials/*/attempt-1")
     (line,) = (run / "grading" / "submissions.jsonl").read_text().splitlines()
     assert json.loads(line)["status"] == "scored"
@@ -256,15 +284,13 @@ def test_nothing_is_left_running_and_nothing_recorded_is_lost(scene, number):
         cwd=scene.project.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
-        until = time.monotonic() + 60
-        while not sleepers() and time.monotonic() < until and process.poll() is None:
-            time.sleep(0.1)
+        wait_for(lambda: sleepers() or process.poll() is not None)
         assert sleepers()
         process.send_signal(number)
-        said = process.communicate(timeout=60)[0].decode()
+        said = process.communicate(timeout=120)[0].decode()
     finally:
         process.kill()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while sleepers() and time.monotonic() < until:
         time.sleep(0.1)
     assert not sleepers(), said

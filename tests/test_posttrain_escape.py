@@ -311,7 +311,7 @@ def test_only_the_forwarded_port_is_reached(box_in, tmp_path, services):
     with socket.create_server(("127.0.0.1", 0)) as other, service(tmp_path / "g") as path:
         code = """
 import urllib.request as r
-print(r.urlopen(os.environ["URL"], timeout=20).read().decode(), file=sys.stderr)
+print(r.urlopen(os.environ["URL"], timeout=60).read().decode(), file=sys.stderr)
 def tcp_to(port):
     with socket.socket() as client:
         client.settimeout(3)
@@ -380,7 +380,7 @@ while not os.path.exists("go"):
     time.sleep(0.01)
 for each in held:
     each.close()
-print(urllib.request.urlopen(os.environ["URL"], timeout=20).read().decode())
+print(urllib.request.urlopen(os.environ["URL"], timeout=60).read().decode())
 """
     with service(tmp_path / "g") as path, tempfile.TemporaryFile() as output:
         box = Box(
@@ -399,7 +399,7 @@ print(urllib.request.urlopen(os.environ["URL"], timeout=20).read().decode())
             assert keeper.num_fds() < 2 * 128 + 50
             assert keeper.num_threads() < 2 * 128 + 10
             (place / "go").touch()
-            assert running.wait(60) == 0
+            assert running.wait(120) == 0
         finally:  # or the service would wait for its clients
             running.stop(0)
         output.seek(0)

@@ -8,6 +8,7 @@ import json
 import random
 from collections import Counter
 from itertools import combinations
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from posttrain_solutions import scored, shared_cache, solve, value
 
+from pytest_a2perf.domains.posttrain import agents
 from pytest_a2perf.domains.posttrain.nano.io import save
 from pytest_a2perf.domains.posttrain.nano.model import ModelError, NanoLM
 from pytest_a2perf.domains.posttrain.tasks import household_data as data
@@ -243,8 +245,12 @@ def test_the_reference_solution_learns_unknown_goals(tmp_path, tmp_path_factory)
     assert base == scored(task, materials, materials.base, "private", seed=1)
     assert base["extra"]["by_kind"]["move"] > 70
     assert base["extra"]["by_kind"]["heat"] < 10
-    submitted = solve(task, materials, tmp_path / "agent", cpu=22)
-    assert len(submitted) >= 2
+    # What it does in a budget depends on the machine: so many rounds are what a slow one does.
+    whole = (Path(agents.__file__).parent / "reference" / "household.py").read_text()
+    script = tmp_path / "household.py"
+    script.write_text(whole.replace("ROUNDS = 8\n", "ROUNDS = 2\n"))
+    submitted = solve(task, materials, tmp_path / "agent", script=script, cpu=600)
+    assert submitted == ["output/sft", "output/grpo1", "output/grpo2"]
     ours = scored(task, materials, tmp_path / "agent" / submitted[-1], "private")
     assert value(ours) > value(base) + 10
     assert ours["extra"]["by_kind"]["heat"] > 30

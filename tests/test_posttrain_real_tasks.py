@@ -232,7 +232,7 @@ PROMPT = 'import math\n\n\ndef twice(x):\n    """Twice x."""\n'
 TEST = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(0) == 0\n"
 
 
-def passes(program, prompt=PROMPT, entry_point="twice", test=TEST, seconds=2.0):
+def passes(program, prompt=PROMPT, entry_point="twice", test=TEST, seconds=10.0):
     return humaneval_run.passes(prompt, program, entry_point, test, seconds)
 
 
@@ -320,7 +320,6 @@ def test_humaneval_from_files_to_a_score(tmp_path):
         "base_model": str(own.model(tmp_path / "base", 0.5)),
         "hidden": str(own.humaneval(tmp_path / "HumanEval.jsonl", 12)),
         "splits": "upstream",
-        "seconds": 2.0,
         **own.generate(tmp_path, "```python\\ndef add_it(x):\\n    return x + NUMBER\\n```"),
     }
     task = get_task("humaneval", options)

@@ -150,7 +150,7 @@ class TestInstructions:
         code = text.partition("```python\n")[2].partition("```")[0]
         with server() as (url, seen):
             done = subprocess.run(
-                [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60,
+                [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=300,
                 env={"PYTHONPATH": str(toolkit_seen(files)), "GRADING_SERVER_URL": url},
             )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -433,7 +433,7 @@ class TestClient:
         workspace = build(files, materials)
         with server() as (url, _):
             done = subprocess.run(
-                ["bash", "timer.sh"], cwd=workspace, check=False, capture_output=True, text=True, timeout=60,
+                ["bash", "timer.sh"], cwd=workspace, check=False, capture_output=True, text=True, timeout=300,
                 env={"PYTHONPATH": str(toolkit_seen(files)), "GRADING_SERVER_URL": url, "PATH": os.environ["PATH"]},
             )  # fmt: skip
         assert done.stdout.startswith("Remaining: 1:01")
@@ -441,7 +441,7 @@ class TestClient:
 
 def client(files, url, *words):
     return subprocess.run(
-        [sys.executable, "-m", "grader", *words], check=False, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-m", "grader", *words], check=False, capture_output=True, text=True, timeout=300,
         env={"PYTHONPATH": str(toolkit_seen(files)), "GRADING_SERVER_URL": url},
     )  # fmt: skip
 

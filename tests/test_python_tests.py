@@ -68,7 +68,7 @@ def test_fixtures_work_without_the_marker(project, option):
                         block = bytearray(40_000_000) if _ == 10 else None
                         sum(range(2000))
             assert latency.count == 50
-            assert 0 < latency.p50 <= latency.p95 <= latency.max < 5
+            assert 0 < latency.p50 <= latency.p95 <= latency.max < 60
             assert energy.joules > 0
             assert energy.quality in ("measured", "estimated", "modelled")
             assert memory.delta > 30_000_000
@@ -88,7 +88,7 @@ def test_async_tests(project, records):
         import asyncio, pytest
 
         @pytest.mark.asyncio
-        @pytest.mark.a2perf(seeds=2, gates={"latency.p50": ">= 10 ms", "time.wall": "<= 20 s"})
+        @pytest.mark.a2perf(seeds=2, gates={"latency.p50": ">= 10 ms", "time.wall": "<= 60 s"})
         async def test_stream(trial, latency, energy):
             with energy:
                 for _ in range(3):

@@ -107,7 +107,7 @@ def test_the_script_repeats_itself_and_does_not_make_it_worse(tmp_path):
         path = tmp_path / name
         small = ["--rounds", "2", "--episodes", "2", "--steps", "70", "--workers", "1"]
         script = [sys.executable, "training/quadruped.py", "trot", "--seed", "4", *small]
-        subprocess.run([*script, "--output", str(path)], cwd=ROOT, check=True, timeout=100)
+        subprocess.run([*script, "--output", str(path)], cwd=ROOT, check=True, timeout=600)
         return path
 
     one, other = train("one.npz"), train("other.npz")

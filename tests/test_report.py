@@ -106,7 +106,7 @@ def run_on_a_terminal(path, *arguments):
     )
     os.close(child)
     written = b""
-    end = time.monotonic() + 90
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         if select.select([parent], [], [], 0.2)[0]:
             try:
@@ -118,7 +118,7 @@ def run_on_a_terminal(path, *arguments):
             written += chunk
         elif process.poll() is not None:
             break
-    process.wait(timeout=10)
+    process.wait(timeout=60)
     os.close(parent)
     return written.decode()
 

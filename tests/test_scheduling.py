@@ -194,6 +194,10 @@ HANGS = """
 
 
 def test_a_trial_that_hangs_its_worker_is_ended_and_the_rest_goes_on(project, write, records):
+    # The alarm must find the agent stuck, however long the trial took to get there.
+    project.makeconftest(
+        "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})"
+    )
     write(HANGS)
     result = project.runpytest_subprocess("--a2perf", "-n", "2")
     result.assert_outcomes(passed=3, failed=1)
@@ -226,11 +230,11 @@ def test_exclusive_trials_do_not_overlap_with_anything(project, records):
 
         @pytest.mark.a2perf(seeds=4)
         def test_busy(trial):
-            trial.note(begin=time.time()); time.sleep(0.1); trial.note(end=time.time())
+            trial.note(begin=time.monotonic()); time.sleep(0.1); trial.note(end=time.monotonic())
 
         @pytest.mark.a2perf(seeds=3, exclusive=True)
         def test_quiet(trial):
-            trial.note(begin=time.time()); time.sleep(0.1); trial.note(end=time.time())
+            trial.note(begin=time.monotonic()); time.sleep(0.1); trial.note(end=time.monotonic())
     """)
     project.runpytest_subprocess("--a2perf", "-n", "3").assert_outcomes(passed=7)
     spans = [(r.context["begin"], r.context["end"], "quiet" in r.nodeid) for r in records()]
@@ -241,10 +245,11 @@ def test_exclusive_trials_do_not_overlap_with_anything(project, records):
 
 def test_durations_are_remembered_for_the_next_run(project, write):
     write(SPREAD.format(target="cpu"))
-    project.runpytest_subprocess("--a2perf").assert_outcomes(passed=6)
+    result = project.runpytest_subprocess("--a2perf")
+    result.assert_outcomes(passed=6)
     means = json.loads((project.path / ".a2perf" / "durations.json").read_text())
     assert list(means) == ["scenarios/suite.toml::spread"]
-    assert 0 < means["scenarios/suite.toml::spread"] < 5
+    assert 0 < 6 * means["scenarios/suite.toml::spread"] < result.duration
 
 
 # -- the parts -------------------------------------------------------------------------------------

@@ -638,7 +638,7 @@ WRONG = st.one_of(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 @pytest.mark.parametrize("name", SAMPLES)
 def test_broken_logs_are_read_or_refused_with_their_place(

@@ -11,12 +11,13 @@ SCENARIO = """
     task = "{task}"
     agent = "{agent}"
     agent_options = {{ {server} }}
-    timeout = "1 min"
+    timeout = "10 min"
     {more}
 
     [scenario.options]
-    window = {{ profile = "quick", settle = 0.1, steady = 0.5, requests = 1, longest = 10 }}
-    load = {{ pause_scale = 0, spread = false, stall = 1.0 }}
+    window = {{ profile = "quick", settle = 0.1, steady = 0.5, requests = {requests}, longest = {longest} }}
+    load = {{ pause_scale = 0, spread = false, stall = {stall} }}
+    client = {{ share = 1.0, busiest = 1.0 }}  # what a busy machine does to it is tested elsewhere
     {options}
 
     [scenario.gates]
@@ -35,7 +36,7 @@ def suite(project, write):
 
     def make(
         name="hold", task="a2perf/coding-small", agent="reference", server=FAST, more="",
-        options="agents = 4", gates="", arguments=(), file="",
+        options="agents = 4", gates="", arguments=(), file="", requests=1, longest=60, stall=30,
     ):  # fmt: skip
         text = SCENARIO.format(
             name=name,
@@ -45,6 +46,9 @@ def suite(project, write):
             more=more,
             options=options,
             gates=gates,
+            requests=requests,
+            longest=longest,
+            stall=stall,
         )
         write(file + text)
         return project.runpytest("--a2perf", *arguments)
@@ -97,11 +101,13 @@ def test_a_load_that_misses_its_tier_fails_and_says_by_how_much(suite, records):
 
 
 def test_a_search_finds_the_edge_that_the_server_has(suite, records):
-    # Chunks come every 4 ms with one request in service, and 4 ms later with each further one: 40
-    # tok/s lie between six of them (41.7) and seven (35.7).
+    # Chunks come every 8 ms with one request in service, and 8 ms later with each further one: 19
+    # tok/s lie between six of them (20.8) and seven (17.9). Without a limit of the TTFT fewer
+    # requests will do, so that they may be longer, and what the machine adds matters less.
     result = suite(
-        server="ttft = 0.0, itl = 0.0, itl_per_stream = 0.004, tokens = 12",
-        options="search = { start = 2, most = 16 }\n" + tier(speed=38.5),
+        server="ttft = 0.0, itl = 0.0, itl_per_stream = 0.008, tokens = 12",
+        options='search = { start = 2, most = 16 }\ntiers = [{ name = "brisk", output_speed = "19.25 tok/s" }]',
+        requests=60,
         gates='"agents.at_slo" = { min = 5, max = 7 }\n"agents.at_slo.brisk" = ">= 5"',
     )
     capacity = only(records).context["capacity"]["brisk"]
@@ -116,6 +122,7 @@ def test_nothing_is_served_that_nobody_could_serve(suite, records):
         server="ttft = 0.3, itl = 0.001, tokens = 4",
         options="search = { start = 1, most = 4, repeats = 0 }\n" + tier(ttft=0.1),
         gates='"agents.at_slo" = ">= 1"',
+        longest=10,
     ).assert_outcomes(failed=2)
     record = only(records)
     assert record.outcome == "failure"
@@ -133,7 +140,8 @@ def test_an_open_loop_begins_sessions_at_its_rate(suite, records):
 
 def test_a_session_that_could_not_begin_is_a_failed_one(suite, records):
     options = 'rate = "40 1/s"\nagents = 2\nworkload = { turns = 1 }\n' + tier()
-    suite(server="ttft = 0.3, itl = 0.01, tokens = 8", options=options).assert_outcomes(failed=1)
+    server = "ttft = 0.3, itl = 0.01, tokens = 8"
+    suite(server=server, options=options, longest=10).assert_outcomes(failed=1)
     record = only(records)
     assert record.outcome == "failure"
     level = record.context["serving"]["levels"][0]
@@ -143,7 +151,7 @@ def test_a_session_that_could_not_begin_is_a_failed_one(suite, records):
 
 def test_a_window_that_lacks_its_rules_meets_nothing(suite, records):
     options = "agents = 2\nsearch = { repeats = 0 }\n" + tier()
-    result = suite(options=options, server="ttft = 0.5, itl = 0.01, tokens = 8")
+    result = suite(options=options, server="ttft = 0.5, itl = 0.01, tokens = 8", longest=5)
     assert only(records).outcome == "infra"
     result.stdout.fnmatch_lines(["*undecided: 2 agents, brisk: *"])
 
@@ -233,7 +241,8 @@ def test_a_server_that_misbehaves_is_told_apart_from_a_slow_one(
     suite, records, server, outcome, text
 ):
     options = "agents = 4\nsearch = { repeats = 0 }\n" + tier()
-    result = suite(server=f"{FAST}, {server}", options=options)
+    stall = 1 if "hang" in server else 30
+    result = suite(server=f"{FAST}, {server}", options=options, stall=stall)
     record = only(records)
     assert record.outcome == outcome, record.error
     result.stdout.fnmatch_lines([text])

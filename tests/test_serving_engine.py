@@ -14,14 +14,14 @@ from pytest_a2perf.domains.serving.system.sources import engine_metrics
 from pytest_a2perf.errors import InfraError
 
 
-def observed(*exporters, change=lambda: None, **options):
+def observed(*exporters, change=lambda: None, timeout=60.0, **options):
     """Return what is told of a window in which this changed, and no more.
 
     Nothing is read but at its ends, so that time does not matter.
     """
     urls = [exporter.url for exporter in exporters]
     begin = time.monotonic()
-    with EngineMetrics(urls, interval=60, **options) as engine:
+    with EngineMetrics(urls, interval=60, timeout=timeout, **options) as engine:
         change()
         engine.over(begin, time.monotonic())  # reads once more
         return engine.over(begin, time.monotonic())
@@ -125,7 +125,7 @@ def test_counters_that_begin_again_or_appear_late():
     )
     with Exporter(lambda: next(texts)) as exporter:
         begin = time.monotonic()
-        with EngineMetrics([exporter.url], interval=60) as engine:
+        with EngineMetrics([exporter.url], interval=60, timeout=60) as engine:
             for _ in range(3):
                 told = engine.over(begin, time.monotonic())
             told = engine.over(begin, engine._scrapers[0].last)
@@ -153,7 +153,7 @@ def test_an_unknown_server_tells_nothing(text):
     with Exporter(text) as exporter:
         assert observed(exporter) == {}
         assert len(exporter.asked) == 1  # and is left alone
-        engine = EngineMetrics([exporter.url], required=True)
+        engine = EngineMetrics([exporter.url], required=True, timeout=60)
         with pytest.raises(InfraError, match=r"has none of vLLM's or SGLang's"):
             engine.__enter__()
 
@@ -162,7 +162,7 @@ def test_an_unknown_server_tells_nothing(text):
 def test_an_endpoint_without_metrics_tells_nothing(mode):
     with Exporter(Vllm().text) as exporter:
         exporter.mode = mode
-        timeout = 0.5 if mode == "trickles" else 10
+        timeout = 0.5 if mode == "trickles" else 60
         assert observed(exporter, timeout=timeout) == {}
         assert exporter.asked == ["/metrics"]
         engine = EngineMetrics([exporter.url], required=True, timeout=timeout)
@@ -172,7 +172,10 @@ def test_an_endpoint_without_metrics_tells_nothing(mode):
 
 def test_nothing_is_told_of_a_window_that_was_not_read():
     vllm = Vllm()
-    with Exporter(vllm.text) as exporter, EngineMetrics([exporter.url], interval=60) as engine:
+    with (
+        Exporter(vllm.text) as exporter,
+        EngineMetrics([exporter.url], interval=60, timeout=60) as engine,
+    ):
         now = time.monotonic()
         assert engine.over(now - 100, now) == {}
         exporter.mode = "fails"
@@ -181,7 +184,10 @@ def test_nothing_is_told_of_a_window_that_was_not_read():
 
 def test_metrics_are_read_in_between():
     vllm = Vllm()
-    with Exporter(vllm.text) as exporter, EngineMetrics([exporter.url], interval=0.02) as engine:
+    with (
+        Exporter(vllm.text) as exporter,
+        EngineMetrics([exporter.url], interval=0.02, timeout=60) as engine,
+    ):
         begin = time.monotonic()
         vllm.waiting[0].set(50)
         while len(exporter.asked) < 5:

@@ -140,7 +140,7 @@ def mutate(value, data):
 
 
 @pytest.mark.parametrize("form", SAMPLES)
-@settings(deadline=None, max_examples=70, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=70, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_readers_read_anything_or_say_what_is_wrong(tmp_path_factory, form, data):
     sample = data.draw(st.sampled_from(SAMPLES[form]))

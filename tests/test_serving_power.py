@@ -1,16 +1,19 @@
 """Power over a window: of readings made by hand, of NVML's stand-in, and of real exporters."""
 
 import math
+import socket
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import serving_exporters
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from nvml_library import H100, L4, build, describe, run_with
 from serving_exporters import Exporter, dcgm, gpu
 
+from pytest_a2perf.domains.serving.system import scrape
 from pytest_a2perf.domains.serving.system.boards import Board, power_of
 from pytest_a2perf.domains.serving.system.options import SystemOptions
 from pytest_a2perf.domains.serving.system.scrape import fetch, parse
@@ -233,22 +236,40 @@ def test_settings_that_are_changed_taint():
 # NVML, by the real bindings and a stand-in for the driver's library.
 
 NVML = """
-import json, os, time
+import json, os, re, time
+from pytest_a2perf.domains.serving.system import nvml
 from pytest_a2perf.domains.serving.system.options import SystemOptions, disclosure
 from pytest_a2perf.domains.serving.system.sources import power_source
 from pytest_a2perf.errors import InfraError
-def read(seconds=1.2, during=lambda: None, **power):
+class Clock:
+    now = 1000.0
+    def monotonic(self): return self.now
+def read(seconds=1.2, during=lambda text: text, **power):
+    text = calm
+    show(text)
     options = SystemOptions(power={'source': 'nvml', 'interval': 0.05, **power})
     with power_source(options) as source:
-        begin = time.monotonic()
-        during()
-        time.sleep(seconds)
-        return source.over(begin, time.monotonic()).to_json()
-def write(text):
-    with open(path + '~', 'w') as file: file.write(text)
+        begin = clock.now
+        for step in range(6):
+            with source._lock:
+                text = during(text) if step == 3 else text
+                clock.now += seconds / 6
+                show(text)
+            late = time.monotonic() + 50
+            while 'lost' not in text and source._boards[-1][1].power.last < clock.now:
+                assert time.monotonic() < late
+                time.sleep(0.005)
+        return source.over(begin, clock.now).to_json()
+def show(text):
+    # The counters of the stand-in go by this clock; it reads what has another time.
+    counters = lambda found: f'{found[0]}\\ncounter_watts 0\\njoules {int(found[1]) * clock.now}'
+    with open(path + '~', 'w') as file:
+        file.write(re.sub('^watts ([0-9]+)$', counters, text, flags=re.MULTILINE))
+    os.utime(path + '~', ns=(0, int(1e9 * clock.now)))
     os.replace(path + '~', path)
 path = os.environ['NVML_STAND_IN']
 calm = open(path).read()
+clock = nvml.time = Clock()
 """
 
 
@@ -260,9 +281,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_nvml_sums_boards(library, tmp_path):
     code = NVML + "answer([read(), disclosure(SystemOptions(power={'source': 'nvml'}))['driver']])"
     read, driver = run_with(library, tmp_path, describe(H100, L4), code)
-    assert read["watts"] == pytest.approx(360, rel=0.05)
+    assert read["watts"] == pytest.approx(360, rel=1e-3)
     assert read["devices"] == {
-        "GPU 0": pytest.approx(300, rel=0.05), "GPU 1": pytest.approx(60, rel=0.05),
+        "GPU 0": pytest.approx(300, rel=1e-3), "GPU 1": pytest.approx(60, rel=1e-3),
     }  # fmt: skip
     assert (read["source"], read["boundary"]) == ("nvml-energy-counter", "accelerator board")
     assert read["clocks"] == {
@@ -291,12 +312,10 @@ def test_nvml_sees_what_happens_meanwhile(library, tmp_path):
         "import pynvml\n"
         "limit = [700000]\n"
         "pynvml.nvmlDeviceGetEnforcedPowerLimit = lambda device: limit[0]\n"
-        "def heat():\n"
-        "    time.sleep(0.2); limit[0] = 500000\n"
-        "    write(calm.replace('reasons 0x1', 'reasons 0x20'))\n"
-        "def lose():\n"
-        "    time.sleep(0.2); write(calm + 'lost 1\\n')\n"
-        "answer([read(0.3, heat), read(0.3, lose)])"
+        "def heat(text):\n"
+        "    limit[0] = 500000\n"
+        "    return text.replace('reasons 0x1', 'reasons 0x20')\n"
+        "answer([read(0.3, heat), read(0.3, lambda text: text + 'lost 1\\n')])"
     )
     hot, lost = run_with(library, tmp_path, describe(H100), code)
     throttled, changed = hot["tainted"]
@@ -327,24 +346,53 @@ def exported(*exporters, **options):
     chosen = {} if "metric" in options else {"preset": "dcgm"}
     power = {
         "source": "prometheus", "url": [one.url for one in exporters], "interval": 0.05,
-        **chosen, **options,
+        "timeout": 60, **chosen, **options,
     }  # fmt: skip
     return power_source(SystemOptions(power=power))
 
 
-def over(source, seconds=0.3):
+class Clock:
+    """Stands still but where it is told to go on."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time of exporters and of who asks them; how fast the machine is does not matter."""
+    clock = Clock()
+    monkeypatch.setattr(scrape, "time", clock)
+    monkeypatch.setattr(serving_exporters, "time", clock)
+    return clock
+
+
+def over(source, clock, seconds=0.3):
+    """Return the power over so many seconds, in which every exporter is asked six times."""
     with source:
-        begin = time.monotonic()
-        time.sleep(seconds)
-        return source.over(begin, time.monotonic())
+        begin = clock.now
+        for _ in range(6):
+            clock.now += seconds / 6
+            wait_for(lambda: all(one.last >= clock.now for one in source._scrapers))
+        return source.over(begin, clock.now)
 
 
-def test_dcgm_of_two_hosts_is_summed():
+def wait_for(found):
+    end = time.monotonic() + 60
+    while not found():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_dcgm_of_two_hosts_is_summed(clock):
     with (
         Exporter(lambda: dcgm(gpu(0), gpu(1, 400), instances=2)) as a,
         Exporter(lambda: dcgm(gpu(0, 500), host="node-b")) as b,
     ):
-        read = over(exported(a, b))
+        read = over(exported(a, b), clock)
     assert read.watts == pytest.approx(1200)
     assert set(read.devices) == {"GPU-node-a-0", "GPU-node-a-1", "GPU-node-b-0"}
     assert (read.source, read.quality) == ("dcgm-exporter-power-samples", "estimated")
@@ -352,16 +400,17 @@ def test_dcgm_of_two_hosts_is_summed():
     assert read.clocks["sm_mean"] == 1.98e9
 
 
-def test_dcgm_has_a_counter():
+def test_dcgm_has_a_counter(clock):
     with Exporter(lambda: dcgm(gpu(0))) as exporter:
-        read = over(exported(exporter), 1.5)
-    assert read.watts == pytest.approx(300, rel=0.3)  # a busy machine answers late
+        read = over(exported(exporter), clock, 1.5)
+    assert read.watts == pytest.approx(300, rel=0.05)  # the clock may go on during an answer
     assert (read.source, read.quality) == ("dcgm-exporter-energy-counter", "measured")
 
 
-def test_labels_choose():
+def test_labels_choose(clock):
     with Exporter(lambda: dcgm(gpu(0), gpu(1, 400, reasons=0x40))) as exporter:
-        read = over(exported(exporter, labels={"gpu": "1", "Hostname": "node-a"}, boundary="die"))
+        source = exported(exporter, labels={"gpu": "1", "Hostname": "node-a"}, boundary="die")
+        read = over(source, clock)
         with (
             pytest.raises(InfraError, match=r"answers, but has no DCGM_\w+.* with gpu='7'"),
             exported(exporter, labels={"gpu": "7"}),
@@ -378,7 +427,7 @@ def test_the_same_gpu_does_not_count_twice():
             source.__enter__()
 
 
-def test_processors_and_memory_count_once():
+def test_processors_and_memory_count_once(clock):
     text = """\
         # HELP node_rapl_package_joules_total Current RAPL value in joules
         # TYPE node_rapl_package_joules_total counter
@@ -389,8 +438,8 @@ def test_processors_and_memory_count_once():
         node_rapl_joules_total{index="1",path="/sys/x",rapl_zone="package-1"} NOW
         node_rapl_joules_total{index="1",path="/sys/x",rapl_zone="core"} NOW
     """.replace("        ", "")
-    with Exporter(lambda: text.replace("NOW", str(100 * time.monotonic()))) as exporter:
-        read = over(exported(exporter, preset="rapl"))
+    with Exporter(lambda: text.replace("NOW", str(100 * clock.now))) as exporter:
+        read = over(exported(exporter, preset="rapl"), clock)
     assert len(read.devices) == 3
     assert read.boundary == "processor packages and memory"
     assert read.source == "node-exporter-rapl-energy-counter"
@@ -417,17 +466,17 @@ node_hwmon_power_input_watt{chip="x",sensor="power2"} 44
     ],
     ids=["kilowatts", "labels", "sensors"],
 )  # fmt: skip
-def test_other_metrics(options, text, watts):
+def test_other_metrics(options, text, watts, clock):
     with Exporter(text) as exporter:
-        read = over(exported(exporter, boundary="rack", **options), 0.2)
+        read = over(exported(exporter, boundary="rack", **options), clock)
     assert (read.watts, read.boundary) == (pytest.approx(watts), "rack")
     assert read.note.endswith("power stood still")
 
 
-def test_a_counter_of_energy_by_any_name():
-    with Exporter(lambda: f"e_kwh {time.monotonic() / 3.6e6 * 100}\n") as exporter:
-        read = over(exported(exporter, metric="e_kwh", unit="kWh", boundary="node"), 1.5)
-    assert read.watts == pytest.approx(100, rel=0.3)
+def test_a_counter_of_energy_by_any_name(clock):
+    with Exporter(lambda: f"e_kwh {clock.now / 3.6e6 * 100}\n") as exporter:
+        read = over(exported(exporter, metric="e_kwh", unit="kWh", boundary="node"), clock, 1.5)
+    assert read.watts == pytest.approx(100, rel=0.05)
     assert read.source == "prometheus-energy-counter"
 
 
@@ -444,7 +493,7 @@ def test_a_counter_of_energy_by_any_name():
 def test_an_exporter_that_misbehaves_from_the_start(mode, message):
     with Exporter(lambda: dcgm(gpu(0))) as exporter, Exporter() as elsewhere:
         exporter.mode, exporter.elsewhere = mode, elsewhere.url
-        source = exported(exporter, timeout=0.5 if mode == "trickles" else 10)
+        source = exported(exporter, timeout=0.5 if mode == "trickles" else 60)
         with pytest.raises(InfraError, match=message) as caught:
             source.__enter__()
         assert elsewhere.asked == []  # nobody is asked who was not named
@@ -452,13 +501,14 @@ def test_an_exporter_that_misbehaves_from_the_start(mode, message):
 
 
 def test_an_exporter_that_is_down():
-    with Exporter() as exporter:
-        url = exporter.url
-    source = power_source(
-        SystemOptions(power={"source": "prometheus", "url": url, "preset": "dcgm"})
-    )
-    with pytest.raises(InfraError, match=r"refused: does the exporter run, and may this host"):
-        source.__enter__()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/metrics"
+        source = power_source(
+            SystemOptions(power={"source": "prometheus", "url": url, "preset": "dcgm"})
+        )
+        with pytest.raises(InfraError, match=r"refused: does the exporter run, and may this host"):
+            source.__enter__()
 
 
 def test_metrics_that_cannot_be_read():
@@ -469,17 +519,19 @@ def test_metrics_that_cannot_be_read():
 
 
 @pytest.mark.parametrize("mode", ["fails", "html"])
-def test_an_exporter_that_goes_down_meanwhile(mode):
+def test_an_exporter_that_goes_down_meanwhile(mode, clock):
     with (
         Exporter(lambda: dcgm(gpu(0))) as a,
         Exporter(lambda: dcgm(gpu(0), host="node-b")) as b,
         exported(a, b) as source,
     ):
-        begin = time.monotonic()
-        time.sleep(0.2)
-        b.mode = mode
-        time.sleep(0.3)
-        read = source.over(begin, time.monotonic())
+        begin = clock.now
+        for one in (0.1, 0.1, 0.1, 0.1, 0.1):
+            clock.now += one
+            wait_for(lambda: source._scrapers[0].last >= clock.now)
+            if clock.now > begin + 0.15:
+                b.mode = mode
+        read = source.over(begin, clock.now)
     assert read.why_not.startswith("GPU-node-b-0: readings cover ")
     assert "GPU-node-a-0" not in read.why_not
     assert math.isnan(read.watts)
@@ -516,5 +568,5 @@ def test_lines_of_others_are_not_looked_at():
 
 def test_an_address_with_a_query_is_asked_for_all_of_it():
     with Exporter("x 1\n") as exporter:
-        assert fetch(f"{exporter.url}?target=pdu", 2) == "x 1\n"
+        assert fetch(f"{exporter.url}?target=pdu", 60) == "x 1\n"
     assert exporter.asked == ["/metrics?target=pdu"]

@@ -12,7 +12,7 @@ SCENARIO = """
     task = "chats.jsonl"
     agent = "{url}"
     agent_options = {{ model = "{model}" }}
-    timeout = "4 min"
+    timeout = "10 min"
 
     [scenario.options]
     agents = [1, 2, 4]

@@ -28,6 +28,7 @@ from pytest_a2perf.domains.serving.system.engine import EngineMetrics
 from pytest_a2perf.domains.serving.trajectories.tokens import message_tokens, tools_tokens
 from pytest_a2perf.errors import A2PerfError, InfraError
 
+LIMIT = 60.0  # seconds that any wait takes at most
 QUICK = {"ttft": 0.01, "itl": 0.001, "tokens": 6}
 HELLO = [{"role": "user", "content": "Hello, who is there?"}]
 TOOLS = [{"type": "function", "function": {"name": "run", "parameters": {}}}]
@@ -40,7 +41,7 @@ PATHS = {
 
 def send(server, path, body=None, headers=None, method=None):
     """Return status and body of one request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LIMIT)
     with contextlib.closing(connection):
         data = None if body is None else json.dumps(body)
         connection.request(method or ("POST" if data else "GET"), path, data, headers or {})
@@ -54,6 +55,28 @@ def chat(server, messages=HELLO, **members):
     status, text = send(server, "/v1/chat/completions", {"messages": messages, **members})
     assert status == 200, text
     return events_of(text)
+
+
+def chats_at_once(server, count):
+    """Have streamed chats reach the server together, however late this process sends them."""
+    body = json.dumps({"messages": HELLO, "stream": True})
+    with contextlib.ExitStack() as stack:
+        connections = [
+            stack.enter_context(
+                contextlib.closing(
+                    http.client.HTTPConnection("127.0.0.1", server.port, timeout=LIMIT)
+                )
+            )
+            for _ in range(count)
+        ]
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            for connection in connections:
+                connection.request("POST", "/v1/chat/completions", body)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        for connection in connections:
+            assert connection.getresponse().read().endswith(b"data: [DONE]\n\n")
 
 
 def events_of(text):
@@ -155,7 +178,7 @@ class TestOtherPlaces:
     @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
     def test_openai_s_client_reads_every_interface(self, quick, api, stream):
         openai = pytest.importorskip("openai")
-        client = openai.OpenAI(base_url=quick.url, api_key="none", max_retries=0, timeout=20)
+        client = openai.OpenAI(base_url=quick.url, api_key="none", max_retries=0, timeout=LIMIT)
         members = {"model": "tiny", "stream": stream, **PATHS[api][1]}
         with contextlib.closing(client):
             if api == "responses":
@@ -199,7 +222,7 @@ class TestOtherPlaces:
         ids=["empty", "cut", "list", "nothing", "none", "numbers", "deep", "minus", "zero", "inf"],
     )
     def test_bodies_that_make_no_sense_are_refused(self, quick, body):
-        connection = http.client.HTTPConnection("127.0.0.1", quick.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", quick.port, timeout=LIMIT)
         with contextlib.closing(connection):
             connection.request("POST", "/v1/chat/completions", body)
             reply = connection.getresponse()
@@ -218,7 +241,7 @@ class TestOtherPlaces:
         ids=["nothing", "nonsense", "negative", "chunked", "endless"],
     )
     def test_what_is_no_http_ends_the_connection_alone(self, quick, data):
-        sock = socket.create_connection(("127.0.0.1", quick.port), timeout=20)
+        sock = socket.create_connection(("127.0.0.1", quick.port), timeout=LIMIT)
         with sock, contextlib.suppress(ConnectionError):
             sock.sendall(data)
             while sock.recv(4096):
@@ -234,7 +257,7 @@ class TestOtherPlaces:
         health = b"GET /health HTTP/1.1\r\n\r\n"
         last = b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n"
         sent = health * 300 + request(2) + request(3) + last
-        with socket.create_connection(("127.0.0.1", quick.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", quick.port), timeout=LIMIT) as sock:
             sock.sendall(sent)
             got = b""
             while data := sock.recv(65536):
@@ -255,23 +278,22 @@ class TestTimes:
         assert before < line["arrived"] <= line["received"] < line["first"]
         assert line["first"] < line["last"] <= line["ended"] < after
         # Never early, and late only as the machine is; 50 tokens take 50 ms.
-        assert 0.1 <= line["first"] - line["received"] < 2
-        assert 0.14 <= line["last"] - line["received"] < 2
+        assert 0.1 <= line["first"] - line["received"] < LIMIT
+        assert 0.14 <= line["last"] - line["received"] < LIMIT
         assert (line["tokens"], line["prompt_tokens"], line["status"]) == (11, 50, 200)
 
     def test_more_requests_than_the_capacity_slow_each_other_down(self):
         with reference_server(**QUICK | {"itl": 0.005, "tokens": 21}, capacity=2) as server:
-            with ThreadPoolExecutor(6) as pool:
-                list(pool.map(lambda _: chat(server), range(6)))
+            chats_at_once(server, 6)
             lines = server.requests()
         assert max(line["in_service"] for line in lines) == 6
-        # All six at three times the interval, less what ends stagger.
-        assert max(line["last"] - line["first"] for line in lines) > 20 * 0.005 * 2
+        # All six at three times the interval, less what ends stagger. A first token that is late
+        # makes none after it late: from the receipt on, all are where they should be.
+        assert max(line["last"] - line["received"] for line in lines) > 0.01 + 20 * 0.005 * 2
 
     def test_requests_beyond_the_slots_are_queued_in_order(self):
         with reference_server(**QUICK, slots=2) as server:
-            with ThreadPoolExecutor(6) as pool:
-                list(pool.map(lambda _: chat(server), range(6)))
+            chats_at_once(server, 6)
             lines = server.requests()
             counted = metrics_of(server)
         steps = [(line["admitted"], 1) for line in lines] + [(line["ended"], -1) for line in lines]
@@ -303,7 +325,7 @@ class TestTimes:
             body = json.dumps({"messages": HELLO, "stream": True}).encode()
             head = f"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
             for _ in range(2):
-                with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+                with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT) as sock:
                     sock.sendall(head.encode() + body)
                     until(lambda: metrics_of(server)["vllm:num_requests_running"] == 1)
                 until(lambda: metrics_of(server)["vllm:num_requests_running"] == 0)
@@ -318,10 +340,10 @@ class TestTimes:
             )
             with socket.socket() as sock:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-                sock.settimeout(20)
+                sock.settimeout(LIMIT)
                 sock.connect(("127.0.0.1", server.port))
                 sock.sendall(head.encode() + body)
-                time.sleep(0.3)
+                until(lambda: metrics_of(server)["vllm:generation_tokens_total"] == 40_000)
                 got = bytearray()
                 while data := sock.recv(1 << 20):
                     got += data
@@ -331,7 +353,7 @@ class TestTimes:
 
     def test_headers_and_the_role_can_come_before_the_first_token(self):
         with reference_server(**QUICK | {"ttft": 30.0}, early_role=True) as server:
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LIMIT)
             with contextlib.closing(connection):
                 body = json.dumps({"messages": HELLO, "stream": True})
                 connection.request("POST", "/v1/chat/completions", body)
@@ -339,7 +361,7 @@ class TestTimes:
                 assert b'"role":"assistant"' in reply.readline()
 
 
-def until(holds, longest=10.0):
+def until(holds, longest=LIMIT):
     """Wait until something holds."""
     limit = time.monotonic() + longest
     while not holds():
@@ -368,9 +390,9 @@ class TestReplies:
             engine = stack.enter_context(EngineMetrics([address], interval=0.05))
             begin = time.monotonic()
             for _ in range(2):
-                time.sleep(0.3)  # for a reading on both sides of what counts
+                engine.over(begin, time.monotonic())  # reads now: on both sides of what counts
                 chat(server)
-            time.sleep(0.3)
+            engine.over(begin, time.monotonic())
             told = engine.over(begin, time.monotonic())
         assert told["prompt_tokens"] == pytest.approx(18)
         assert told["output_tokens"] == pytest.approx(12)
@@ -469,15 +491,18 @@ class TestFaults:
 
     def test_the_stream_falls_silent(self):
         with reference_server(**QUICK, hang=1.0, fault_after=3) as server:
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=0.5)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LIMIT)
             with contextlib.closing(connection):
                 body = json.dumps({"messages": HELLO, "stream": True})
                 connection.request("POST", "/v1/chat/completions", body)
                 reply = connection.getresponse()
-                got: list[bytes] = []
+                got, rest = b"", []
+                while got.count(b" tok") < 3:
+                    got += reply.readline()
+                connection.sock.settimeout(0.5)
                 with pytest.raises(TimeoutError):
-                    got.extend(iter(reply.readline, b""))
-            assert b"".join(got).count(b" tok") == 3
+                    rest.extend(iter(reply.readline, b""))
+            assert (got + b"".join(rest)).count(b" tok") == 3
             until(server.requests)
             assert server.requests()[0]["lost"]
 
@@ -527,7 +552,7 @@ class TestProcess:
             until(lambda: metrics_of(server)["vllm:num_requests_running"])
             os.kill(server.pid, signal.SIGTERM)
             until(lambda: not alive(server.pid))
-            assert running.exception(20)
+            assert running.exception(LIMIT)
 
     def test_a_port_that_is_taken_is_an_error_at_once(self, capfd):
         with (

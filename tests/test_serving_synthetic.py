@@ -85,7 +85,7 @@ def test_hashing_of_texts_has_no_part_in_it() -> None:
             env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=True,
         )
         assert process.stdout.strip() == GOLDEN

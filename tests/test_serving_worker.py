@@ -4,8 +4,10 @@ import contextlib
 import json
 import os
 import select
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from itertools import pairwise
@@ -32,7 +34,7 @@ from pytest_a2perf.domains.serving.trajectories.store import write_sessions
 from pytest_a2perf.runs.histogram import Histogram
 
 WORKER = (sys.executable, "-P", "-m", "pytest_a2perf.domains.serving.replay.worker")
-WAIT = 30.0
+WAIT = 60.0
 
 
 def sessions(count=4, turns=3, pause=0.0, tokens=5):
@@ -91,13 +93,17 @@ class Worker:
         """Wait until so many turns have ended."""
         self.until(lambda one: one["event"] == "status" and one["turns"] >= count)
 
+    def written(self, right):
+        """Wait until what stands in its rows is right."""
+        self.until(lambda one: one is self.events[-1] and right(self.rows()))
+
     @property
     def statuses(self):
         return [one for one in self.events if one["event"] == "status"]
 
     def rows(self):
-        with open(self.plan.rows) as file:
-            lines = [json.loads(line) for line in file]
+        with open(self.plan.rows) as file:  # it may be in the middle of a line
+            lines = [json.loads(line) for line in file.read().split("\n")[:-1]]
         return [dict(zip(COLUMNS, row, strict=True)) for row in lines if isinstance(row, list)]
 
     def counts(self):
@@ -125,15 +131,18 @@ def plan(tmp_path):
         write_sessions(path, workload or sessions())
         url = server if isinstance(server, str) else server.url
         endpoint = Endpoint(url, "m", api=api, key_env=key_env)
-        more = {"spread": False, "stall": 10.0, **more}
+        more = {"spread": False, "stall": 60.0, **more}
         return Plan(endpoint, str(path), str(tmp_path / "rows.jsonl"), **more)
 
     return make
 
 
-def unused_url():
-    with ScriptedServer(GOOD) as server:
-        return server.url
+@contextlib.contextmanager
+def refusing():
+    """Hold a port that nobody listens at, lest another process takes it."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}/v1"
 
 
 def texts(request):
@@ -146,7 +155,10 @@ def texts(request):
 def test_agents_go_through_their_sessions_turn_by_turn(plan):
     with ScriptedServer(GOOD) as server, working(plan(server, agents=2)) as worker:
         worker.start()
-        worker.turns(2 * 4 * 3)
+        for agent in (0, 1):
+            worker.written(
+                lambda rows, agent=agent: [row["agent"] for row in rows].count(agent) >= 12
+            )
         worker.stop()
     rows = worker.rows()
     assert len(rows) == len(server.requests) == worker.statuses[-1]["turns"]
@@ -257,8 +269,8 @@ SAME_FAILURES = {
 
 @pytest.mark.parametrize("failure", [*SAME_FAILURES, "connect"])
 def test_after_failures_agents_wait_and_go_on(plan, failure):
-    with ScriptedServer(SAME_FAILURES.get(failure, GOOD)) as server:
-        url = unused_url() if failure == "connect" else server.url
+    with ScriptedServer(SAME_FAILURES.get(failure, GOOD)) as server, refusing() as refused:
+        url = refused if failure == "connect" else server.url
         with working(plan(url)) as worker:
             worker.start()
             worker.turns(2)
@@ -274,25 +286,41 @@ def test_a_stall_in_a_stream_is_given_up(plan):
     part = GOOD[: GOOD.index(b" three")]
     with ScriptedServer([part, HANG]) as server, working(plan(server, stall=0.4)) as worker:
         worker.start()
-        worker.turns(1)
+        # A slow server may be given up before it has begun.
+        worker.written(lambda rows: rows and rows[-1]["chunks"])
         worker.stop()
-    row = worker.rows()[0]
-    assert (row["failure"], row["chunks"], row["counted"]) == ("stalled", 2, "chunks")
+    rows = worker.rows()
+    assert {row["failure"] for row in rows} == {"stalled"}
+    row = next(row for row in rows if row["chunks"])
+    assert (row["chunks"], row["counted"]) == (2, "chunks")
 
 
 def test_stopping_waits_for_replies_under_way(plan):
-    slow = [GOOD[:-60], 0.8, GOOD[-60:]]
+    stopping = threading.Event()
+
+    def slow(request):
+        yield GOOD[:-60]
+        stopping.wait(WAIT)
+        yield GOOD[-60:]
+
     with ScriptedServer(slow) as server, working(plan(server, agents=2)) as worker:
         worker.start()
         worker.until(lambda one: one["event"] == "status" and one["in_flight"] == 2)
-        worker.stop()
+        worker.tell(do="stop")
+        told = time.monotonic()
+        # By its third status since then it has heard of it.
+        worker.until(lambda one: [at["at"] > told for at in worker.statuses].count(True) >= 3)
+        stopping.set()
+        worker.until(lambda one: one["event"] == "done")
+        assert worker.process.wait(WAIT) == 0
     assert len(worker.rows()) == len(server.requests) == 2
     assert {row["failure"] for row in worker.rows()} == {""}
 
 
 def test_stopping_in_a_long_pause_is_quick(plan):
-    workload = list(sessions(pause=50.0))
-    with ScriptedServer(GOOD) as server, working(plan(server, workload)) as worker:
+    workload = list(sessions(pause=500.0))
+    load = {"longest_pause": 500.0}
+    with ScriptedServer(GOOD) as server, working(plan(server, workload, **load)) as worker:
         worker.start()
         worker.turns(1)
         worker.stop()
@@ -312,7 +340,7 @@ def test_it_ends_at_once_and_keeps_its_rows(plan, how):
     script = [*[GOOD] * 3, [HANG]]
     with ScriptedServer(*script) as server, working(plan(server)) as worker:
         worker.start()
-        worker.turns(3)
+        worker.written(lambda rows: len(rows) == 3)
         if how == "parent":
             worker.process.stdin.close()
         else:
@@ -322,13 +350,13 @@ def test_it_ends_at_once_and_keeps_its_rows(plan, how):
 
 
 def test_an_open_loop_starts_sessions_by_the_clock(plan):
-    with ScriptedServer(GOOD) as server, working(plan(server, agents=50, rate=20.0)) as worker:
+    with ScriptedServer(GOOD) as server, working(plan(server, agents=120, rate=20.0)) as worker:
         worker.start()
         worker.turns(30)
         worker.stop()
     rows = worker.rows()
     times = arrivals(0, 20.0)
-    due = [worker.at + next(times) for _ in range(200)]
+    due = [worker.at + next(times) for _ in range(5000)]
     firsts = [row for row in rows if row["turn"] == 0]
     assert len(firsts) >= 10
     for row in firsts:
@@ -346,6 +374,7 @@ def test_an_open_loop_refuses_what_is_too_much(plan):
     ):
         worker.start()
         worker.until(lambda one: one["event"] == "status" and one["refused"] >= 5)
+        worker.until(lambda one: one["event"] == "status" and one["in_flight"] == 2)
         worker.stop()
     assert max(one["in_flight"] for one in worker.statuses) == 2
     assert {row["failure"] for row in worker.rows()} == {"stalled"}

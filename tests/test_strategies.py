@@ -43,7 +43,8 @@ some = settings(max_examples=40, deadline=None)
 
 def one(strategy, condition=lambda _: True):
     """Draw one that meets a condition, without looking for the simplest."""
-    return find(strategy, condition, settings=settings(phases=[Phase.generate], database=None))
+    enough = settings(phases=[Phase.generate], database=None, max_examples=10_000)
+    return find(strategy, condition, settings=enough)
 
 
 # -- observations and actions ---------------------------------------------------------------------

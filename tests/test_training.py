@@ -63,7 +63,8 @@ LEARNERS = """
 
     def hangs(training):
         training.log(10, **{"return": 2.5})
-        time.sleep(60)
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.5)  # the time is up, and not before this
+        time.sleep(600)
 
 
     def is_killed(training):
@@ -249,7 +250,7 @@ def test_a_training_that_raises_fails_and_so_do_its_heirs(project, write, record
     ("agent", "setting", "outcome", "value"),
     [
         ("raises", "", "error", 1.5),
-        ("hangs", "timeout = '4 s'", "timeout", 2.5),
+        ("hangs", "timeout = '5 min'", "timeout", 2.5),
         ("is_killed", "isolate = true", "error", 3.5),
     ],
 )

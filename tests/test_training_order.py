@@ -77,7 +77,7 @@ def test_seeds_without_a_training_of_their_own_wait_for_all(project, write, reco
         ({"group": '"g"'}, {}),
         ({}, {"group": '"g"'}),
         ({"group": '"g"'}, {"group": '"g"'}),
-        ({"timeout": '"20 s"'}, {"timeout": '"20 s"'}),
+        ({"timeout": '"5 min"'}, {"timeout": '"5 min"'}),
     ],
 )
 def test_nothing_waits_forever(project, write, records, workers, of_training, of_heir):
@@ -87,7 +87,7 @@ def test_nothing_waits_forever(project, write, records, workers, of_training, of
         + scenario("together", agent="random", seeds=2, group='"g"')
         + scenario("learn", "train", seeds=2, agent_options="{seconds = 0.2}", **of_training)
     )
-    result = project.runpytest_subprocess("--a2perf", f"-n{workers}", timeout=180)
+    result = project.runpytest_subprocess("--a2perf", f"-n{workers}", timeout=600)
     result.assert_outcomes(passed=9)
     order = in_order(records)
     for seed in range(2):
@@ -152,7 +152,7 @@ def test_a_worker_that_dies_while_it_trains_does_not_hold_up_its_heirs(project, 
         scenario("late", agent="run:learn", seeds=2)
         + scenario("learn", "train", agent="mortal:train", seeds=2)
     )
-    result = project.runpytest_subprocess("--a2perf", "-n2", timeout=180)
+    result = project.runpytest_subprocess("--a2perf", "-n2", timeout=600)
     assert result.ret == 1
     outcomes = {place: r.outcome for place, r in zip(in_order(records), records(), strict=True)}
     assert outcomes == {
@@ -179,7 +179,7 @@ def test_a_resumed_run_waits_for_what_it_repeats(project, write, records):
         scenario("late", agent="run:learn", seeds=2)
         + scenario("learn", "train", agent="fickle:train", seeds=2)
     )
-    assert project.runpytest_subprocess("--a2perf", "-n2", timeout=180).ret == 1
+    assert project.runpytest_subprocess("--a2perf", "-n2", timeout=600).ret == 1
     (project.path / "mended").touch()
-    result = project.runpytest_subprocess("--a2perf", "-n2", "--a2perf-resume=last", timeout=180)
+    result = project.runpytest_subprocess("--a2perf", "-n2", "--a2perf-resume=last", timeout=600)
     result.assert_outcomes(passed=4)
