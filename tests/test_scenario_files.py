@@ -194,6 +194,14 @@ def test_a_broken_file_is_a_collection_error_and_the_others_run(project, write):
             "[[scenario]]\nname='a'\ntask='T'\n[scenario.options]\nnum_env=3",
             "suite.toml:6: *unknown key 'num_env'; did you mean 'num_envs'?",
         ),
+        (
+            "[[scenario]]\nname='a'\ntask='T'\ndomain='posttrain'\n[scenario.options.budget]\ncpus='5 s'",
+            "suite.toml:7: *'options.budget.cpus': unknown key 'cpus'; did you mean 'cpu'?",
+        ),
+        (
+            "[[scenario]]\nname='a'\ntask='T'\ndomain='serving'\n[[scenario.options.tiers]]\nname='b'\noutput_sped=3",
+            "suite.toml:8: *unknown key 'output_sped'; did you mean 'output_speed'?",
+        ),
     ],
 )  # fmt: skip
 def test_errors_name_file_line_key_and_the_way_out(project, write, text, message):

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,7 +15,7 @@ from pytest_a2perf.errors import A2PerfError, ScenarioError, UnknownNameError
 from pytest_a2perf.gates.condition import GateSpec
 from pytest_a2perf.metrics.registry import resolve
 from pytest_a2perf.scenarios.lines import KeyPath, key_lines, nearest_line
-from pytest_a2perf.scenarios.models import EnergyOptions, Scenario, ScenarioFile, SeedRange
+from pytest_a2perf.scenarios.models import Scenario, ScenarioFile
 from pytest_a2perf.suggest import did_you_mean
 
 __all__ = ["check_scenario", "describe_errors", "load_scenarios"]
@@ -216,18 +216,26 @@ def _written_path(location: KeyPath, data: Any) -> KeyPath:
 
 
 def _valid_keys(model: type[BaseModel], path: KeyPath) -> list[str]:
-    owner: type[BaseModel] = model
-    if model is ScenarioFile and len(path) > 2:
-        owner = Scenario
-        match path[2:]:
-            case ("energy", *rest) if rest:
-                owner = EnergyOptions
-            case ("seeds", *rest) if rest:
-                owner = SeedRange
-            case ("gates", _, *rest) if rest:
-                owner = GateSpec
-    fields = owner.model_fields.items()
+    """Return the keys of the table in which a key stands, however deep."""
+    owners = [model]
+    for part in path[:-1]:
+        named = [
+            found
+            for owner in owners
+            for name, field in owner.model_fields.items()
+            if part in (name, field.alias)
+            for found in _models(field.annotation)
+        ]
+        owners = named or owners  # a number in an array, or a name in a mapping, is no field
+    fields = [item for owner in owners for item in owner.model_fields.items()]
     return [field.alias or name for name, field in fields if not field.exclude]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
 
 
 def _where(path: KeyPath, data: Any) -> str:
