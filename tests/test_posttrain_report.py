@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import xml.etree.ElementTree as ET
@@ -28,7 +29,7 @@ from posttrain_runs import (
 
 from pytest_a2perf.domains.posttrain import agents
 from pytest_a2perf.domains.posttrain.files import RunFiles
-from pytest_a2perf.domains.posttrain.grading.submission import Submission
+from pytest_a2perf.domains.posttrain.grading.submission import Score, Submission
 from pytest_a2perf.domains.posttrain.info import RunInfo
 from pytest_a2perf.domains.posttrain.report import (
     analyse,
@@ -38,6 +39,7 @@ from pytest_a2perf.domains.posttrain.report import (
     write_reports,
 )
 from pytest_a2perf.domains.posttrain.report.fits import fits
+from pytest_a2perf.domains.posttrain.report.gain import gain_of
 from pytest_a2perf.domains.posttrain.report.modules import parse, reachable
 from pytest_a2perf.domains.posttrain.report.process import corrected, shape_of, upstream
 from pytest_a2perf.domains.posttrain.report.routes import code_of
@@ -349,6 +351,14 @@ def test_scores_without_common_items_have_a_normal_interval(tmp_path):
     report = analyse(build_run(tmp_path, [Handed(score(0.9), SFT, private=score(0.9, n=30))]))
     assert not report.gain.paired
     assert report.gain.low < 40 < report.gain.high
+
+
+def test_repeats_that_differ_by_more_than_the_stated_noise_count_without_common_items():
+    base = Score(50.0, 3.0, extra={"repeats": [44.0, 50.0, 56.0]})
+    gain = gain_of(base, Score(60.0, 4.0), noise=1.0)
+    judged = math.hypot(6 / 3**0.5, 1)
+    assert gain.noise == pytest.approx(judged)
+    assert gain.high - gain.value == pytest.approx(1.959964 * math.hypot(3, 4, judged))
 
 
 def trajectory(*values):

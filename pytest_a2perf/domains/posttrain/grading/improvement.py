@@ -13,7 +13,7 @@ from pytest_a2perf.domains.posttrain.grading.submission import Score
 from pytest_a2perf.metrics.intervals import bootstrap
 from pytest_a2perf.metrics.weighted import mean
 
-__all__ = ["Improvement", "improvement"]
+__all__ = ["Improvement", "improvement", "judge_error"]
 
 _DIGITS = 9
 
@@ -67,7 +67,7 @@ def improvement(
     if len(base.items) != len(ours.items):
         raise ValueError(f"{len(base.items)} and {len(ours.items)} items cannot be paired")
     value = ours.value - base.value
-    judged = math.hypot(_judge_error(base, noise), _judge_error(ours, noise))
+    judged = math.hypot(judge_error(base, noise), judge_error(ours, noise))
     n = len(base.items)
     if n < 2:
         return Improvement(value, math.nan, math.nan, judged, n)
@@ -107,8 +107,13 @@ def _widening(base: Score, ours: Score) -> float:
     return max(1.0, of_values / of_means) if of_means else 1.0
 
 
-def _judge_error(score: Score, noise: float) -> float:
-    """Return the standard error that is due to the judge: as stated, or as repeats show it."""
+def judge_error(score: Score, noise: float) -> float:
+    """Return the standard error of a score that is due to the judge alone, in points.
+
+    Args:
+        score: of any number of repeats.
+        noise: standard deviation of one repeat, as stated; what repeats show counts if it is more.
+    """
     values = score.extra.get("repeats", ())
     shown = statistics.stdev(values) if len(values) > 1 else 0.0
     return max(noise, shown) / math.sqrt(max(1, len(values)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pytest_a2perf.domains.posttrain.grading.improvement import improvement
+from pytest_a2perf.domains.posttrain.grading.improvement import improvement, judge_error
 from pytest_a2perf.domains.posttrain.grading.submission import Score
 from pytest_a2perf.domains.posttrain.report.data import Gain
 
@@ -22,7 +22,7 @@ def gain_of(base: Score, chosen: Score, noise: float = 0.0) -> Gain:
     Args:
         base: of the base model.
         chosen: of the other.
-        noise: standard deviation of a score that is measured again, in points.
+        noise: standard deviation of a score that is measured again, in points; see `judge_error`.
     """
     value = chosen.value - base.value
     if len(base.items) == len(chosen.items) > 1:
@@ -30,7 +30,7 @@ def gain_of(base: Score, chosen: Score, noise: float = 0.0) -> Gain:
         return Gain(
             base.value, chosen.value, value, found.low, found.high, found.noise, paired=True
         )
-    judged = noise * math.sqrt(2)
+    judged = math.hypot(judge_error(base, noise), judge_error(chosen, noise))
     error = math.hypot(base.error, chosen.error, judged)
     reach = _Z * error
     return Gain(base.value, chosen.value, value, value - reach, value + reach, judged, paired=False)
