@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_a2perf.scheduling.launcher import LaunchSettings
+
 SUITE = """
     [[scenario]]
     name = "spread"
@@ -61,6 +63,18 @@ def test_a_command_that_starts_no_worker_is_a_clear_error(project, write, comman
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --a2perf-launcher *", *messages[1:]])
     result.stderr.fnmatch_lines(messages[:1])
+    until(lambda: not running(sleep))
+
+
+def test_a_command_ends_though_its_failure_can_no_longer_be_told(tmp_path):
+    sleep = f"sleep 61.{os.getpid()}"
+    told = tmp_path / "gone" / "failure.txt"
+    LaunchSettings(f"sh -c '{sleep}'", "", "", str(told), timeout=0.5).write(
+        tmp_path / "settings.json"
+    )
+    command = [sys.executable, "-m", "pytest_a2perf.scheduling.launcher", "settings.json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
     until(lambda: not running(sleep))
 
 

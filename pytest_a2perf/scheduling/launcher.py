@@ -19,7 +19,7 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.processes import write_all
@@ -202,12 +202,14 @@ def main(path: str) -> int:
         what = f"--a2perf-cluster {settings.cluster}"
     started = time.monotonic()
 
-    def give_up() -> None:
-        message = f"{what}: nothing came of it within {settings.timeout:g} s"
-        Path(settings.failure).write_text(message, encoding="utf-8")
-        os._exit(1)
+    def give_up(why: object) -> NoReturn:
+        with contextlib.suppress(OSError):  # the run has ended, and nobody will read it
+            Path(settings.failure).write_text(f"{what}: {why}", encoding="utf-8")
+        os._exit(1)  # threads may hang in reads that never end
 
-    last_resort = threading.Timer(settings.timeout + _GRACE, give_up)  # for ray.init, which hangs
+    late = f"nothing came of it within {settings.timeout:g} s"
+    # For ray.init, which hangs.
+    last_resort = threading.Timer(settings.timeout + _GRACE, give_up, (late,))
     last_resort.daemon = True
     last_resort.start()
     link: Link | None = None
@@ -217,10 +219,9 @@ def main(path: str) -> int:
             link.write(json.dumps({"folder": settings.folder}).encode() + b"\n")
         ahead = wait_until_ready(link, settings.timeout - (time.monotonic() - started))
     except A2PerfError as error:
-        Path(settings.failure).write_text(f"{what}: {error}", encoding="utf-8")
         if link is not None:
             link.kill()
-        os._exit(1)  # threads may hang in reads that never end
+        give_up(error)
     last_resort.cancel()
     write_all(target, ahead)
     threading.Thread(target=_pump_in, args=(link, source), daemon=True).start()
