@@ -172,6 +172,7 @@ def test_markers_that_do_not_fit(tmp_path, text, message):
     assert path.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.slow
 def test_a_table_of_a_real_run(project, write):
     write("""
         [[scenario]]

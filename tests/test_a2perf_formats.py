@@ -164,6 +164,7 @@ def test_html_escapes():
     assert not Reader(text).open
 
 
+@pytest.mark.slow
 def test_the_page_in_a_browser(tmp_path):
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")

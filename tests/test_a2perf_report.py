@@ -156,6 +156,7 @@ def test_machines_are_not_compared():
     assert line(found, "Risk Across Runs (CVaR)").marks == ()
 
 
+@pytest.mark.slow
 def test_the_definition_of_a2perf():
     found, own = table(pace()), table(pace(), definition="a2perf")
     label = "Dispersion Within Runs (IQR)"
@@ -331,6 +332,7 @@ def test_numbers(value, text):
     assert format_number(value) == text
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(record_lists(max_size=6))
 def test_any_records(records):

@@ -69,6 +69,7 @@ def test_the_oracle_solves_every_case_and_leaves_its_traces(project, write, reco
         assert trace.completed_events
 
 
+@pytest.mark.slow
 def test_recorded_traces_are_judged_again(project, write, records):
     write(demo("good") + demo("bad", more='agent_options = {flaw = "missing-call"}'))
     project.runpytest("--a2perf")
@@ -210,6 +211,7 @@ def test_noise_comes_from_the_seed(project, write, records):
     assert all(0 < int(one) < 50 for one, _ in said.values())
 
 
+@pytest.mark.slow
 def test_a_result_is_taken_from_the_cache(project, write, records):
     write(
         demo("good")
@@ -284,6 +286,7 @@ def test_a_broken_file_is_an_error_not_a_smaller_denominator(project, write):
     result.stdout.fnmatch_lines(["*suite.toml:3: scenario 'demo', key 'task': *broken.json*"])
 
 
+@pytest.mark.slow
 def test_the_suite_passes(project, write):
     write((suites_folder() / "assistant.toml").read_text("utf-8"), schema=False)
     result = project.runpytest("--a2perf")

@@ -449,6 +449,7 @@ class TestChecks:
     def test_texts_are_normalised_as_ares(self, text, normal):
         assert normalise(text) == normal
 
+    @pytest.mark.slow
     @given(st.text())
     def test_normal_texts_stay(self, text):
         assert normalise(normalise(text)) == normalise(text)
@@ -500,6 +501,7 @@ class TestProperties:
         data.draw(st.randoms(use_true_random=False)).shuffle(log)
         assert judged(trace, log).success
 
+    @pytest.mark.slow
     @settings(max_examples=50)
     @given(worlds(), st.data())
     def test_an_order_against_them_fails(self, trace, data):

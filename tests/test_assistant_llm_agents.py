@@ -46,6 +46,7 @@ SAY = call(SEND, content="Done.")
 # -- native calls ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_task_is_done_with_tools(served):
     desk = SmallDesk("Note: milk")
     server = served(call("Notes__add", text="milk"), call("Notes__list_notes"), SAY)

@@ -217,6 +217,7 @@ def alive(path):
     return True
 
 
+@pytest.mark.slow
 def test_what_the_command_has_started_is_ended(tmp_path):
     command = "sleep 600 & echo $! > child; echo $$ > pid; echo done"
     McpAgent(command, tmp_path).play(SmallDesk("x"))
@@ -247,6 +248,7 @@ def test_a_trial_that_is_interrupted_ends_the_command(tmp_path):
     pytest.fail("the command lives on")
 
 
+@pytest.mark.slow
 def test_the_world_does_not_wait_for_a_command_that_lingers(play):
     desk = SmallDesk("x")
     logs = play(

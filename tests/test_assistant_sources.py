@@ -453,6 +453,7 @@ def ask(endpoint, cache, *asked, **environment):
 SET = "hf://datasets/owner/set"
 
 
+@pytest.mark.slow
 def test_data_sets_are_fetched_from_the_hub_and_kept(hub, tmp_path):
     answers = ask(
         hub.url, tmp_path,
@@ -485,6 +486,7 @@ def test_data_sets_are_fetched_from_the_hub_and_kept(hub, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_apps_that_a_trace_left_on_the_hub_are_fetched(hub, tmp_path):
     for name in ("t2", "t9"):
         content = json.loads(text(name, "Time"))
@@ -505,6 +507,7 @@ def test_apps_that_a_trace_left_on_the_hub_are_fetched(hub, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_only_the_config_asked_for_is_fetched(hub, tmp_path):
     ask(hub.url, tmp_path, (f"{SET}/search", {}))
     fetched = {path.rpartition("resolve/")[2] for path in hub.asked if "resolve" in path}

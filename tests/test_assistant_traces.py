@@ -329,6 +329,7 @@ def conversations(draw):
     return draw(st.permutations(events)), turn_of
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(conversations())
 def test_order_turns_ancestors_and_times_of_any_conversation(drawn):

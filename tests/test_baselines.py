@@ -42,6 +42,7 @@ def gate_lines(result):
     return [line.strip() for line in result.outlines if line.strip().startswith(("PASS ", "FAIL ", "NEW ", "SKIP ", "UNDECIDED "))]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_without_a_baseline_a_gate_is_new_or_fails_where_one_is_required(run):
     result = run()
     result.assert_outcomes(passed=8, skipped=1)
@@ -51,6 +52,7 @@ def test_without_a_baseline_a_gate_is_new_or_fails_where_one_is_required(run):
     assert result.ret == 1
 
 
+@pytest.mark.slow
 def test_an_equal_run_passes_a_worse_one_fails_and_a_better_one_passes(run):
     run("--a2perf-save", "main").stdout.fnmatch_lines(["*baseline 'main' saved in *main.json"])
     run().assert_outcomes(passed=9)
@@ -61,6 +63,7 @@ def test_an_equal_run_passes_a_worse_one_fails_and_a_better_one_passes(run):
     run(FACTOR=0.97).assert_outcomes(passed=9)
 
 
+@pytest.mark.slow
 def test_noise_is_no_regression_and_too_few_seeds_are_undecided(run):
     run("--a2perf-save", "main", NOISE=0.02, RUN="a")
     run(NOISE=0.02, RUN="b").assert_outcomes(passed=9)
@@ -72,6 +75,7 @@ def test_noise_is_no_regression_and_too_few_seeds_are_undecided(run):
     )
 
 
+@pytest.mark.slow
 def test_the_baseline_is_small_and_can_be_read_in_a_diff(run, project):
     run("--a2perf-save", "main")
     text = (project.path / "baselines" / "main.json").read_text()
@@ -82,6 +86,7 @@ def test_the_baseline_is_small_and_can_be_read_in_a_diff(run, project):
     assert max(map(len, text.splitlines())) < 300
 
 
+@pytest.mark.slow
 def test_update_says_what_is_new_updated_and_unused(run, project):
     result = run("--a2perf-update-baseline")
     result.stdout.fnmatch_lines(["*baseline 'main': 1 new, 0 updated, 0 unused removed*"])
@@ -94,6 +99,7 @@ def test_update_says_what_is_new_updated_and_unused(run, project):
     assert "test_agent" not in (project.path / "baselines" / "main.json").read_text()
 
 
+@pytest.mark.slow
 def test_a_selection_leaves_the_rest_of_the_baseline_alone(run, project):
     two = SUITE.replace("{gates}", RETURN) + SUITE.replace("{gates}", RETURN).replace("test_agent", "test_other")  # fmt: skip
     project.makepyfile(test_it=two)
@@ -103,6 +109,7 @@ def test_a_selection_leaves_the_rest_of_the_baseline_alone(run, project):
     assert "test_other" in (project.path / "baselines" / "main.json").read_text()
 
 
+@pytest.mark.slow
 def test_absolute_tolerances_and_limits_beside_them(run):
     gates = "{'return.mean': {'regression': 20, 'min': 90}, 'reported.cost.mean': {'regression': '500 mJ', 'better': 'lower'}}"  # fmt: skip
     run("--a2perf-save", "main", gates=gates)
@@ -112,6 +119,7 @@ def test_absolute_tolerances_and_limits_beside_them(run):
     result.stdout.fnmatch_lines(["*FAIL *return.mean >= 90 and at most 20 worse*"])
 
 
+@pytest.mark.slow
 def test_a_changed_scenario_has_no_baseline_any_more(run, project):
     run("--a2perf-save", "main")
     project.makepyfile(test_it=SUITE.replace("{gates}", RETURN + ", episodes=2"))
@@ -120,6 +128,7 @@ def test_a_changed_scenario_has_no_baseline_any_more(run, project):
     result.stdout.fnmatch_lines(["*is of another version of this scenario*"])
 
 
+@pytest.mark.slow
 def test_another_machine_says_nothing_about_energy_unless_asked(run, project):
     run("--a2perf-save", "main", gates=COST)
     path = project.path / "baselines" / "main.json"
@@ -133,6 +142,7 @@ def test_another_machine_says_nothing_about_energy_unless_asked(run, project):
     run("--a2perf-any-machine", gates=COST, FACTOR=0.5).assert_outcomes(passed=8, failed=1)
 
 
+@pytest.mark.slow
 def test_a_run_serves_as_baseline_by_path_and_automatically(run, project):
     project.run("git", "init", "-q", "-b", "main", ".")
     project.run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x")  # fmt: skip
@@ -145,6 +155,7 @@ def test_a_run_serves_as_baseline_by_path_and_automatically(run, project):
     result.assert_outcomes(passed=9)  # compared with main's newest run, which had a factor of 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -168,6 +179,7 @@ def test_a_broken_baseline_is_named(run, project):
     result.stderr.fnmatch_lines(["*main.json: not a baseline*write it anew with --a2perf-save*"])
 
 
+@pytest.mark.slow
 def test_gates_that_cannot_regress_are_errors_at_collection(run):
     result = run(gates="{'length.mean': {'regression': '5 %'}}")
     result.stdout.fnmatch_lines(["*length.mean may be better higher or lower*"])
@@ -175,6 +187,7 @@ def test_gates_that_cannot_regress_are_errors_at_collection(run):
     result.stdout.fnmatch_lines(["*energy is in J, the tolerance in s*"])
 
 
+@pytest.mark.slow
 def test_the_correction_holds_for_all_gates_of_a_run(project, monkeypatch):
     """One of 20 gates at p = 0.0039 is no proof: 20 times that is more than 0.05."""
     one = SUITE.replace("{gates}", RETURN)
@@ -188,6 +201,7 @@ def test_the_correction_holds_for_all_gates_of_a_run(project, monkeypatch):
     result.stdout.no_fnmatch_line("*    FAIL *")
 
 
+@pytest.mark.slow
 def test_workers_and_merge_compare_alike(run, project):
     run("--a2perf-save", "main")
     run("-n", "2", FACTOR=0.9).assert_outcomes(passed=8, failed=1)

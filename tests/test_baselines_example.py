@@ -87,6 +87,7 @@ def test_a_suite_trains_collects_clones_and_plays(tmp_path, suite):
     assert set(played) == set(trained)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("baselines")
 def test_double_dqn_values_what_the_online_network_chooses():
     from baselines.ddqn import DoubleDQN
@@ -109,6 +110,7 @@ def test_double_dqn_values_what_the_online_network_chooses():
     assert model.logger.name_to_value["train/loss"] == pytest.approx(0.5 * 0.5**2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("baselines")
 @pytest.mark.parametrize(
     "actions", [spaces.Discrete(2, start=5), spaces.Box(-0.5, 0.5, (2,), np.float32)]
@@ -149,6 +151,7 @@ def test_a_clone_says_which_spaces_it_knows(observations, actions):
         Clone(observations, actions)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("baselines")
 @pytest.mark.parametrize("task", ["Floorplan-A-v0", "Floorplan-C-v0", "Corrected-Trot-v0"])
 @pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version")

@@ -131,6 +131,7 @@ def test_cases_do_not_stop_early(project, write, quiz):
     result.stdout.fnmatch_lines(["*key 'seeds': a task of several cases * cannot stop early*"])
 
 
+@pytest.mark.slow
 def test_a_case_that_kills_its_worker_keeps_its_name(project, write, records, quiz):
     quiz(dies=[], easy=[])
     write(QUIZ)

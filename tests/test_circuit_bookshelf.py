@@ -349,6 +349,7 @@ def lengths(design):
     return sorted(found)
 
 
+@pytest.mark.slow
 @given(designs())
 @settings(deadline=None, max_examples=100)
 def test_wirelength_and_order_survive(design):

@@ -64,6 +64,7 @@ def test_costs_equal_the_straightforward_ones(placement):
     assert_equal(proxy_costs(placement), placement)
 
 
+@pytest.mark.slow
 @given(placements(), st.lists(st.tuples(*[st.floats(-0.2, 1.2)] * 3), max_size=8))
 @settings(deadline=None, max_examples=100)
 def test_incremental_costs_equal_full_ones(placement, moves):

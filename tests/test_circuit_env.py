@@ -99,6 +99,7 @@ def test_costs_are_unknown_until_the_end():
     assert (reward, terminated, truncated) == (0.0, False, False)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_episode():
     one, other = CircuitEnv("ariane"), CircuitEnv("ariane")
     first = play(one, RandomLegalAgent(one), seed=5)
@@ -206,6 +207,7 @@ def test_fixed_macros_are_obstacles(tmp_path):
     assert env.placement.x[placement.netlist.index("left")] == 50
 
 
+@pytest.mark.slow
 def test_a_users_netlist_gets_a_grid_that_suits_it(tmp_path):
     netlist = generate_netlist(hard=20, soft=30, ports=8, canvas=(80.0, 60.0), seed=4)
     write_netlist(netlist, tmp_path / "x.pb.txt")
@@ -314,6 +316,7 @@ def test_placements_are_written_and_only_the_best_if_asked(tmp_path):
     assert f"{-max(totals):.4f}" == f"{proxy_costs(written).proxy:.4f}"
 
 
+@pytest.mark.slow
 def test_orientations_are_refined_if_asked(tmp_path):
     plain, tuned = (
         CircuitEnv("ariane"),
@@ -326,6 +329,7 @@ def test_orientations_are_refined_if_asked(tmp_path):
     assert (tmp_path / "ppo_cd_placement.plc").exists()
 
 
+@pytest.mark.slow
 def test_random_orders_follow_the_global_seed():
     orders = [CircuitEnv("ariane", node_order="random", global_seed=n).order for n in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
@@ -373,6 +377,7 @@ class TestAgents:
         assert -greedy < 0.92 * -random
         assert -annealed < 0.975 * -greedy
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("make", [RandomLegalAgent, GreedyAgent, ByAreaAgent, AnnealingAgent])
     def test_all_finish_the_toy_and_repeat_themselves(self, make):
         env = CircuitEnv("toy")

@@ -54,6 +54,7 @@ def legal(placement: Placement, node: int, x: float, y: float) -> bool:
     return True
 
 
+@pytest.mark.slow
 @given(placements(), st.data())
 @settings(deadline=None, max_examples=100)
 def test_masks_are_exact(placement, data):
@@ -124,6 +125,7 @@ def spring(x: float) -> Placement:
     return initial_placement(build_netlist(nodes), Canvas(100, 100))
 
 
+@pytest.mark.slow
 def test_springs_pull_by_weight_times_distance():
     placement = spring(10.0)
     gentle = Schedule(steps=(200,), moves=(10.0,), attract=(0.1,), repel=(0.0,))

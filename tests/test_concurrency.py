@@ -82,6 +82,7 @@ def waiting(project, write):
     return scenarios
 
 
+@pytest.mark.slow
 def test_trials_run_at_the_same_time_and_are_reported_in_order(project, waiting, records):
     waiting(("one", "together", 3, 'gates = {"success.rate" = ">= 1"}'), ("two", "together", 3, ""))
     result = project.runpytest_subprocess("--a2perf", "--a2perf-concurrency", "3", "-v")
@@ -93,16 +94,19 @@ def test_trials_run_at_the_same_time_and_are_reported_in_order(project, waiting,
     assert len({record.context["noise"] for record in records()}) == 1
 
 
+@pytest.mark.slow
 def test_without_the_option_they_run_one_by_one(project, waiting, records):
     waiting(("one", "alone", 2, ""))
     project.runpytest_subprocess("--a2perf").assert_outcomes(passed=2)
 
 
+@pytest.mark.slow
 def test_an_exclusive_trial_still_runs_alone(project, waiting):
     waiting(("one", "alone", 2, "exclusive = true"))
     project.runpytest_subprocess("--a2perf", "--a2perf-concurrency", "4").assert_outcomes(passed=2)
 
 
+@pytest.mark.slow
 def test_each_has_its_own_end(project, waiting, records):
     waiting(
         ("hangs", "hang", 2, 'timeout = "1 s"'),

@@ -258,6 +258,7 @@ def test_sets_of_several_scenarios_live_side_by_side(project, write):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -82,6 +82,7 @@ def files(name):
     return {match[1]: text for match, text in found if match}
 
 
+@pytest.mark.slow
 def test_the_project_of_getting_started_does_what_is_said(project):
     written = files("docs/getting-started.md")
     assert sorted(written) == ["policies.py", "scenarios/cartpole.toml", "test_policies.py"]
@@ -95,6 +96,7 @@ def test_the_project_of_getting_started_does_what_is_said(project):
     result.stdout.fnmatch_lines(["FAILED scenarios/cartpole.toml::lean::return.mean*"])
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_readme_pass(project):
     (text,) = [block[2] for block in BLOCK.finditer(PROSE["README.md"]) if block[1] == "python"]
     project.makepyfile(

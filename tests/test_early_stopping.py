@@ -26,6 +26,7 @@ def run(project, records):
     return run
 
 
+@pytest.mark.slow
 def test_a_clear_case_ends_early_and_says_so(run, records, project):
     result = run("--a2perf-json", "run.json")
     assert result.ret == 0
@@ -38,23 +39,27 @@ def test_a_clear_case_ends_early_and_says_so(run, records, project):
     assert "of up to 60 seeds" in gate["reason"]
 
 
+@pytest.mark.slow
 def test_a_clear_failure_ends_early_too(run, records):
     result = run(mean=0)
     assert result.ret == 1
     assert len(records()) <= 10
 
 
+@pytest.mark.slow
 def test_a_close_case_takes_all_its_seeds(run, records):
     result = run(mean=50, most=12)
     assert len(records()) == 12
     assert result.ret == 1
 
 
+@pytest.mark.slow
 def test_every_gate_has_to_be_decided(run, records):
     run(gates="{'return.mean': '>= 50', 'return.median': '>= 99.9'}", most=15)
     assert len(records()) == 15
 
 
+@pytest.mark.slow
 def test_workers_stop_as_well(run, records):
     result = run("-n", "2")
     assert result.ret == 0
@@ -62,6 +67,7 @@ def test_workers_stop_as_well(run, records):
     result.stdout.fnmatch_lines(["*was decided after * of up to 60 seeds*"])
 
 
+@pytest.mark.slow
 def test_verdicts_do_not_depend_on_the_workers(run, project, records):
     verdicts = []
     for workers in ("0", "2"):
@@ -72,6 +78,7 @@ def test_verdicts_do_not_depend_on_the_workers(run, project, records):
     assert verdicts[0] == verdicts[1]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_from_what_it_has(run, records):
     run("--a2perf-shard=1/1", most=6)  # no early stopping: six trials
     result = run("--a2perf-resume", most=6)
@@ -79,6 +86,7 @@ def test_a_resumed_run_goes_on_from_what_it_has(run, records):
     assert result.ret == 0
 
 
+@pytest.mark.slow
 def test_a_merge_keeps_the_decision(run, project, records):
     run()
     (folder,) = (project.path / ".a2perf" / "runs").iterdir()
@@ -87,6 +95,7 @@ def test_a_merge_keeps_the_decision(run, project, records):
     result.stdout.no_fnmatch_line("*left no result*")
 
 
+@pytest.mark.slow
 def test_success_rates_use_exact_boundaries(project, records):
     project.makepyfile("""
         import pytest
@@ -100,6 +109,7 @@ def test_success_rates_use_exact_boundaries(project, records):
     assert len(records()) < 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "message"),
     [("{'min': 9, 'max': 3}", "*expected min <= max*"), ("{'max': 0}", "*seeds*")],

@@ -58,6 +58,7 @@ def test_every_example_is_listed():
 
 
 # The baselines train for minutes; tests/test_baselines_example.py runs them in miniature.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in FOLDERS if name != "baselines"])
 def test_an_example_does_what_its_readme_says(copy, name):
     folder = copy(name)
@@ -92,6 +93,7 @@ def fails(folder, command, *expected):
         assert any(part in line for line in lines), (part, lines)
 
 
+@pytest.mark.slow
 def test_a_bad_agent_fails_the_gates_of_its_scenario(copy):
     folder = copy("scenario_files")
     replace(folder / "scenarios" / "cartpole.toml", "agents:Balance", "agents:Lean")
@@ -103,12 +105,14 @@ def test_a_bad_agent_fails_the_gates_of_its_scenario(copy):
     )
 
 
+@pytest.mark.slow
 def test_a_bad_policy_fails_the_python_tests(copy):
     folder = copy("python_tests")
     replace(folder / "policy.py", "> 0)", "> 100)")
     fails(folder, "pytest --a2perf -k 'balances or bad_days'", "FAIL      return.mean >= 475")
 
 
+@pytest.mark.slow
 def test_a_policy_can_be_trained_anew_and_an_untrained_one_fails(copy):
     folder = copy("trained_policy")
     (folder / "cartpole.npy").unlink()
@@ -125,6 +129,7 @@ def test_a_policy_can_be_trained_anew_and_an_untrained_one_fails(copy):
     )
 
 
+@pytest.mark.slow
 def test_a_submission_whose_training_raises_fails(copy):
     folder = copy("submission")
     replace(folder / "cross_entropy" / "train.py", "    root = ", "    raise ValueError('no data')\n    root = ")  # fmt: skip
@@ -136,6 +141,7 @@ def test_a_submission_whose_training_raises_fails(copy):
     )
 
 
+@pytest.mark.slow
 def test_a_bad_assistant_fails_and_is_published(copy):
     folder = copy("extensions")
     replace(folder / "scenarios" / "tickets.toml", "rules:rules.json", "assistants:chatty")
@@ -146,6 +152,7 @@ def test_a_bad_assistant_fails_and_is_published(copy):
     assert summary == [f"scenarios/tickets.toml::english[{seed}]: failure" for seed in range(5)]
 
 
+@pytest.mark.slow
 def test_a_policy_with_a_hole_is_found(copy):
     folder = copy("property_tests")
     replace(

@@ -96,6 +96,7 @@ def by_scenario(records):
 # -- JUnit ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_junit_properties_are_flat(project, write):
     write(SUITE)
     project.runpytest_subprocess("--a2perf", "--junitxml", "junit.xml")
@@ -185,6 +186,7 @@ def test_pytest_benchmark_compares_two_runs(project, write):
     assert "ERROR" not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("all_plugins")
 def test_it_has_the_keys_of_a_real_file(project, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # pytest-benchmark does nothing there
@@ -229,6 +231,7 @@ def test_statistics_are_those_of_pytest_benchmark(values):
 # -- tables --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_row_for_each_trial(project, workers):
     project.makepyfile("""
@@ -284,6 +287,7 @@ def test_ten_thousand_trials_take_no_time(tmp_path):
         assert time.process_time() - start < 2 + 4 * made
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(record_lists())
 def test_any_records_have_columns_of_one_length(records):
@@ -291,6 +295,7 @@ def test_any_records_have_columns_of_one_length(records):
     assert {len(column) for column in columns.values()} == {len(records)}
 
 
+@pytest.mark.slow
 def test_parquet_without_pyarrow_is_told_at_once(project, write, monkeypatch):
     write(SUITE)
     project.makeconftest("import sys; sys.modules['pyarrow'] = sys.modules['mlflow'] = None")
@@ -300,6 +305,7 @@ def test_parquet_without_pyarrow_is_told_at_once(project, write, monkeypatch):
         result.stderr.fnmatch_lines([f"*pip install 'pytest-a2perf?{extra}?'*"])
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_written_fail_the_run_and_cost_nothing(project, write, records):
     pytest.importorskip("pyarrow")
     write(SUITE)
@@ -313,6 +319,7 @@ def test_files_that_cannot_be_written_fail_the_run_and_cost_nothing(project, wri
     assert len(records()) == 3
 
 
+@pytest.mark.slow
 def test_a_publisher_that_fails_does_not_cost_the_run(project, write, run_json):
     write(SUITE)
     project.makeconftest("def pytest_a2perf_publish(run): raise ConnectionError('no network')")
@@ -322,6 +329,7 @@ def test_a_publisher_that_fails_does_not_cost_the_run(project, write, run_json):
     assert run_json()["state"] == "complete"
 
 
+@pytest.mark.slow
 def test_settings_from_the_ini_file(project, write):
     write(SUITE)
     project.makeini("[pytest]\na2perf = true\na2perf_csv = t.csv\na2perf_benchmark_json = b.json\n")
@@ -344,6 +352,7 @@ def actions(project, monkeypatch):
     return summary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_summary_and_annotations(project, write, actions, workers):
     path = write(SUITE)
@@ -366,6 +375,7 @@ def test_summary_and_annotations(project, write, actions, workers):
     assert "of 1 episodes not solved" in text
 
 
+@pytest.mark.slow
 def test_github_can_be_switched_off(project, write, actions):
     write(SUITE)
     result = project.runpytest_subprocess("--a2perf", "--a2perf-no-github")
@@ -373,6 +383,7 @@ def test_github_can_be_switched_off(project, write, actions):
     assert actions.read_text() == "before\n"
 
 
+@pytest.mark.slow
 def test_ordinary_runs_write_no_summary(project, actions):
     project.makepyfile("def test_it(): pass")
     for option in ((), ("--a2perf",)):
@@ -380,6 +391,7 @@ def test_ordinary_runs_write_no_summary(project, actions):
     assert actions.read_text() == "before\n"
 
 
+@pytest.mark.slow
 def test_a_summary_that_cannot_be_written_is_a_problem(project, write, actions, monkeypatch):
     write(SUITE)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/dev/full")
@@ -525,6 +537,7 @@ def test_a_run_in_mlflow_for_each_scenario(project, write, run_json, monkeypatch
     assert bad["bytes"] > 1000
 
 
+@pytest.mark.slow
 def test_an_mlflow_that_does_not_answer_does_not_cost_the_run(project, write, records, monkeypatch):
     pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -86,6 +86,7 @@ def test_the_worst_come_first_and_long_lists_are_cut():
     assert lines[-1] == "  and 10 more, see run.json"
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(record_lists())
 def test_any_records(records):
@@ -117,6 +118,7 @@ FLAKY = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("all_plugins")
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_reruns_hide_nothing(project, run_json, records, workers):
@@ -133,6 +135,7 @@ def test_reruns_hide_nothing(project, run_json, records, workers):
     assert len(records()) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("all_plugins")
 def test_a_gate_waits_for_the_last_attempt(project, run_json):
     """Else it would be judged after the first one, where the trial comes last."""
@@ -153,6 +156,7 @@ def test_a_gate_waits_for_the_last_attempt(project, run_json):
     assert scenario["gates"]["reported.tries.max"]["value"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("all_plugins")
 def test_a_merge_judges_reruns_as_the_run_did(project):
     pytest.importorskip("pytest_rerunfailures")

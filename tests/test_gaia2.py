@@ -77,6 +77,7 @@ def records_of(drawn):
 # -- figures --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(results)
 def test_every_attempt_is_counted_once_and_only_infra_is_nobodys(drawn):
     found = report(*records_of(drawn))
@@ -364,6 +365,7 @@ def test_the_columns_are_those_of_metas_package(project, write, run_folder):
     assert "path: execution_noise/validation-*" in card
 
 
+@pytest.mark.slow
 def test_a_submission_is_judged_again(project, write, records, run_folder):
     write(scenario(options=OPTIONS, agent_options='flaw = "missing-call"', seeds=2))
     project.runpytest("--a2perf", "-m", "standard")
@@ -379,6 +381,7 @@ def test_a_submission_is_judged_again(project, write, records, run_folder):
     result.stdout.fnmatch_lines(["*(judge)*", "*5 cases, 2 attempts at each*"])
 
 
+@pytest.mark.slow
 def test_the_apps_agents_have_the_agents_own_model(project, write, records, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
@@ -429,6 +432,7 @@ def test_a_suite_that_cannot_be_run_says_what_to_do(project, write, options, lin
     result.stdout.fnmatch_lines(lines)
 
 
+@pytest.mark.slow
 def test_shards_are_submitted_after_their_merge(project, write, run_folder):
     write(scenario())
     for shard in ("1/2", "2/2"):
@@ -563,6 +567,7 @@ def summed(*names):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_domain_sums_up_each_scenario_once(project, write, run_folder, workers):
     project.makeconftest(DOMAIN)

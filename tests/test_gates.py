@@ -151,6 +151,7 @@ def test_a_plan_survives_its_line():
     assert PlannedGate.from_line(plan.to_line()) == plan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "ret"), [("fail", 1), ("warn", 0), ("pass", 0)])
 def test_undecided_gates_do_what_the_option_says(project, write, option, ret):
     write("""

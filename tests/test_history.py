@@ -41,6 +41,7 @@ def test_eleven_values_are_enough_and_ten_are_not():
     assert places([1.0] * 5 + [2.0] * 5) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [11, 20, 40])
 def test_few_false_alarms(size):
     rng = np.random.default_rng(RNG_SEED)

@@ -78,6 +78,7 @@ def report(project, write):
 # -- what is in it -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_verdicts_come_first(report):
     text = report.read_text("utf-8")
     headings = re.findall(r"<h2[^>]*>(.*?)</h2>", text)
@@ -102,6 +103,7 @@ def test_a_run_without_trials(project):
     assert "NO TRIALS</strong> <span>no gates; no trials" in text
 
 
+@pytest.mark.slow
 def test_the_ini_twin_and_a_path_that_cannot_be_written(project, write):
     write(SUITE.partition('[[scenario]]\n    name = "bad"')[0])
     project.makeini("[pytest]\na2perf_html = file/report.html")
@@ -111,6 +113,7 @@ def test_the_ini_twin_and_a_path_that_cannot_be_written(project, write):
     result.stdout.fnmatch_lines(["a2perf: --a2perf-html: *report.html: *"])
 
 
+@pytest.mark.slow
 def test_merged_runs(project, write):
     write(SUITE)
     for index in (1, 2):
@@ -123,6 +126,7 @@ def test_merged_runs(project, write):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(record_lists(max_size=6))
 def test_any_records(records):
@@ -214,6 +218,7 @@ def column(tab, title):
     return tab.locator(f'#trial-table td[data-label="{title}"]').all_inner_texts()
 
 
+@pytest.mark.slow
 def test_sorting_by_a_click(show):
     tab = show()
     assert tab.locator("#trial-table tbody tr").count() == 50
@@ -231,6 +236,7 @@ def test_sorting_by_a_click(show):
     assert column(tab, "Return")[0] != ""  # what has no value comes last
 
 
+@pytest.mark.slow
 def test_filters(show):
     tab = show()
     tab.locator("#filter-outcome").select_option("error")
@@ -244,6 +250,7 @@ def test_filters(show):
     assert tab.get_by_role("status").inner_text() == "0 trials (69 in all)"
 
 
+@pytest.mark.slow
 def test_the_keyboard_reaches_everything(show):
     tab = show()
     tab.keyboard.press("Tab")
@@ -303,6 +310,7 @@ def test_colours(show, scheme):
     assert tab.evaluate(CONTRAST) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 800, 1200])
 def test_nothing_is_wider_than_the_screen(show, width):
     tab = show(viewport={"width": width, "height": 740})
@@ -314,6 +322,7 @@ def test_nothing_is_wider_than_the_screen(show, width):
         assert column(tab, "Seed")[0] == "59"
 
 
+@pytest.mark.slow
 def test_many_scenarios_are_drawn_when_they_are_seen(show, report):
     names = [f"s{number:02}{HOSTILE}<!--" for number in range(50)]
     records = {
@@ -333,6 +342,7 @@ def test_many_scenarios_are_drawn_when_they_are_seen(show, report):
     articles.last.locator("svg").first.wait_for()
 
 
+@pytest.mark.slow
 def test_it_works_without_motion_and_without_scripts(show, browser, report):
     tab = show(reduced_motion="reduce")
     assert tab.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"

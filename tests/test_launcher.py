@@ -30,6 +30,7 @@ def launch(project, command, *arguments):
     return project.runpytest_subprocess("--a2perf", "-n", "2", f"--a2perf-launcher={command}", "--a2perf-launch-timeout=5 min", *arguments)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_workers_run_behind_any_command(project, write, records):
     write(SUITE)
     result = launch(project, sys.executable)
@@ -37,6 +38,7 @@ def test_workers_run_behind_any_command(project, write, records):
     assert {record.worker for record in records()} == {"gw0", "gw1"}
 
 
+@pytest.mark.slow
 def test_what_a_command_prints_first_does_no_harm(project, write):
     write(SUITE)
     greeting = project.path / "greeting.sh"
@@ -45,6 +47,7 @@ def test_what_a_command_prints_first_does_no_harm(project, write):
     launch(project, greeting).assert_outcomes(passed=7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "messages"),
     [
@@ -86,6 +89,7 @@ def wrapper(project):
     return path
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced_and_its_command_ends(project, write, records):
     write(SUITE.replace("Right", "Dies").replace("seeds = 6", "seeds = 2"))
     mark = wrapper(project)
@@ -95,6 +99,7 @@ def test_a_worker_that_dies_is_replaced_and_its_command_ends(project, write, rec
     until(lambda: not running(str(mark)))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_commands(project, write):
     project.makepyfile(
         slow="import time\nclass Slow:\n    def act(self, observation):\n        time.sleep(60)\n"
@@ -121,6 +126,7 @@ def test_a_path_that_would_move_the_rootdir_is_refused(project, write):
     result.stderr.fnmatch_lines(["*moves the rootdir*write --a2perf-launcher=*"])
 
 
+@pytest.mark.slow
 def test_an_environment_elsewhere_is_used_whole(
     project, write, records, tmp_path_factory, monkeypatch
 ):
@@ -212,6 +218,7 @@ def sshd(tmp_path):
     process.wait(60)
 
 
+@pytest.mark.slow
 def test_workers_run_behind_ssh(project, write, records, sshd):
     write(SUITE)
     result = launch(project, f"{sshd} {sys.executable}")
@@ -219,6 +226,7 @@ def test_workers_run_behind_ssh(project, write, records, sshd):
     assert len(records()) == 6
 
 
+@pytest.mark.slow
 def test_a_host_that_refuses_is_a_clear_error(project, write, sshd):
     write(SUITE)
     result = launch(project, f"{sshd.replace('root@', 'nobody@')} {sys.executable}")

@@ -223,6 +223,7 @@ assert large["energy.codecarbon"].window >= 0.6
 """
 
 
+@pytest.mark.slow
 def test_codecarbon_is_silent_leaves_no_files_and_nests(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     result = subprocess.run(

@@ -41,6 +41,7 @@ def peak_of(work, **options) -> tuple[float, object]:
     return quantity.value, quantity
 
 
+@pytest.mark.slow
 @exact
 def test_peak_is_exact_and_forgotten_by_the_next_window():
     gc.collect()  # what tests before this one have left is not to go in the middle
@@ -52,6 +53,7 @@ def test_peak_is_exact_and_forgotten_by_the_next_window():
     assert after < peak - 150 * MB
 
 
+@pytest.mark.slow
 @exact
 def test_an_inner_window_does_not_hide_the_peak_of_the_outer():
     gc.collect()
@@ -70,6 +72,7 @@ def test_an_inner_window_does_not_hide_the_peak_of_the_outer():
     assert inner_peaks[0] - base == pytest.approx(50 * MB, abs=15 * MB)
 
 
+@pytest.mark.slow
 @exact
 def test_a_peak_in_an_inner_window_counts_for_the_outer():
     gc.collect()
@@ -78,6 +81,7 @@ def test_a_peak_in_an_inner_window_counts_for_the_outer():
     assert outer_peak - base == pytest.approx(100 * MB, abs=15 * MB)
 
 
+@pytest.mark.slow
 @exact
 def test_a_forked_child_measures_itself():
     peak_of(lambda: None)  # whatever the parent keeps must not be the child's

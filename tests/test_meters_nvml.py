@@ -52,6 +52,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("nvml"))
 
 
+@pytest.mark.slow
 def test_energy_is_power_times_time(library, tmp_path):
     read = run_with(library, tmp_path, describe(H100), METER + "answer(measure(1.1))")
     energy = read["energy.gpu"]

@@ -146,6 +146,7 @@ def test_a_block_inside_itself_is_refused(probe):
         pass
 
 
+@pytest.mark.slow
 def test_probes_share_a_with_statement(record, monkeypatch):
     others = {*processes._overlooked, *processes.descendants()}  # children of somebody else
     monkeypatch.setattr(processes, "_overlooked", others)

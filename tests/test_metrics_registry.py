@@ -177,6 +177,7 @@ def test_loading_metrics_loads_no_scipy():
     assert output.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_ten_thousand_records_are_estimated_in_time():
     """The budget is 2 s for 20 metrics; this allows for a busy machine."""
     records = [full(i, episodes=1, points=0) for i in range(200)] * 50

@@ -57,6 +57,7 @@ def make():
         env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["login-user", "click-checkboxes", "enter-text-2"])
 def test_the_agent_solves_a_task(task, project, scenario, records):
     scenario(task=task, episodes=3)
@@ -81,6 +82,7 @@ def test_the_shipped_suite_passes(project, write):
     assert project.runpytest_subprocess("--a2perf", "-m", "miniwob", timeout=600).ret == 0
 
 
+@pytest.mark.slow
 def test_the_reward_is_raw_and_seeds_are_exact(make):
     from pytest_a2perf.domains.miniwob.agents import MiniwobOracle
 
@@ -104,6 +106,7 @@ def test_the_reward_is_raw_and_seeds_are_exact(make):
     assert first[1:] == ([0.0, 0.0, 1.0], True, True)
 
 
+@pytest.mark.slow
 def test_an_episode_that_takes_too_long_is_truncated(make):
     import time
 
@@ -117,11 +120,13 @@ def test_an_episode_that_takes_too_long_is_truncated(make):
         assert info["is_success"] is False
 
 
+@pytest.mark.slow
 def test_screenshots_by_option(make):
     observation, _ = make("click-test", screenshots=True).reset(seed=1)
     assert observation["screenshot"].any()
 
 
+@pytest.mark.slow
 def test_a_task_that_the_agent_does_not_know(project, scenario):
     scenario(task="book-flight")
     result = project.runpytest_subprocess("--a2perf")
@@ -130,6 +135,7 @@ def test_a_task_that_the_agent_does_not_know(project, scenario):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hidden", "said"),
     [("", "*Chromium is not here*apt-get install chromium'*"),

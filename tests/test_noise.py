@@ -45,6 +45,7 @@ def test_calibration_takes_a_moment_and_repeats_itself():
     assert second < 20 * first
 
 
+@pytest.mark.slow
 def test_a_quiet_machine_taints_nothing(drifting, records):
     result = drifting(1.05).runpytest_subprocess("--a2perf")
     result.assert_outcomes(passed=6)
@@ -52,6 +53,7 @@ def test_a_quiet_machine_taints_nothing(drifting, records):
     assert not any(noise.is_tainted(record) for record in records())
 
 
+@pytest.mark.slow
 def test_trials_after_a_drift_are_marked_and_counted(drifting, records):
     result = drifting(1.3).runpytest_subprocess("--a2perf")
     result.assert_outcomes(passed=6)
@@ -61,6 +63,7 @@ def test_trials_after_a_drift_are_marked_and_counted(drifting, records):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_tainted_trials_can_be_left_out(drifting, records):
     result = drifting(1.3).runpytest_subprocess("--a2perf", "--a2perf-tainted=drop")
     result.assert_outcomes(passed=5, failed=1)  # the gate has no trials left
@@ -68,6 +71,7 @@ def test_tainted_trials_can_be_left_out(drifting, records):
     result.stdout.fnmatch_lines(["*3 tainted trials are left out*"])
 
 
+@pytest.mark.slow
 def test_tainted_trials_can_be_repeated(project, records):
     project.makeconftest("""
         from pytest_a2perf.quantities import Quantity
@@ -103,6 +107,7 @@ def test_tainted_trials_can_be_repeated(project, records):
     assert [(r.seed, r.attempt) for r in merged.records] == [(0, 3), (1, 1)]
 
 
+@pytest.mark.slow
 def test_calibration_can_be_switched_off(drifting, records):
     drifting(2).runpytest_subprocess("--a2perf", "--a2perf-drift=0").assert_outcomes(passed=6)
     assert not any("drift" in record.context for record in records())

@@ -40,6 +40,7 @@ PATIENT = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize(
     ("agent", "extra", "outcome", "message"),
@@ -66,6 +67,7 @@ def test_outcome(project, write, records, workers, agent, extra, outcome, messag
     result.stdout.fnmatch_lines([f"*1 trial on cpu: 1 {outcome}*"])
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_without_isolation_is_replaced(project, write, records):
     write(SCENARIO.format(agent="Dies", extra=""))
     result = project.runpytest_subprocess("--a2perf", "-n", "1")
@@ -76,6 +78,7 @@ def test_a_worker_that_dies_without_isolation_is_replaced(project, write, record
     assert outcomes["scenarios/suite.toml::second[0]"] == ("success", 0)
 
 
+@pytest.mark.slow
 def test_the_traceback_is_the_users(project, write):
     write(SCENARIO.format(agent="Crashes", extra=""))
     result = project.runpytest_subprocess("--a2perf")
@@ -90,6 +93,7 @@ def test_the_traceback_is_the_users(project, write):
     assert "pytest_a2perf/" not in result.stdout.str()
 
 
+@pytest.mark.slow
 def test_a_gate_withholds_its_pass_when_a_trial_has_no_result(project, write):
     project.makepyfile(
         flaky="""
@@ -116,6 +120,7 @@ def test_a_gate_withholds_its_pass_when_a_trial_has_no_result(project, write):
     assert result.ret == 1
 
 
+@pytest.mark.slow
 def test_failure_of_the_agent_fails_the_item_unless_a_gate_judges_success(project, write, records):
     scenario = """
         [[scenario]]
@@ -136,6 +141,7 @@ def test_failure_of_the_agent_fails_the_item_unless_a_gate_judges_success(projec
     result.stdout.fnmatch_lines(["*1 passed, 2 unsuccessful*"])
 
 
+@pytest.mark.slow
 def test_what_the_trial_leaves_running_is_ended(project, write):
     mark = f"a2perf-leftover-{os.getpid()}-{project.path.name}"
     project.makepyfile(
@@ -168,6 +174,7 @@ def test_what_the_trial_leaves_running_is_ended(project, write):
     assert left() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_cut_off_keeps_its_records_and_can_be_resumed(
     project, write, records, run_json, how
@@ -223,6 +230,7 @@ def test_a_run_that_is_cut_off_keeps_its_records_and_can_be_resumed(
     assert run_json()["state"] == "complete"
 
 
+@pytest.mark.slow
 def test_resume_repeats_what_has_changed(project, write, records):
     write(SCENARIO.format(agent="Right", extra=""))
     project.runpytest_subprocess("--a2perf").assert_outcomes(passed=3)
@@ -239,6 +247,7 @@ def test_resume_without_a_run_says_so(project, write):
     result.stderr.fnmatch_lines(["*no run to go on with in*"])
 
 
+@pytest.mark.slow
 def test_target_that_is_not_here_skips_with_the_reason(project, write, records):
     write(SCENARIO.format(agent="Right", extra="target = 'cuda'"))
     result = project.runpytest_subprocess("--a2perf", "-rs")
@@ -247,6 +256,7 @@ def test_target_that_is_not_here_skips_with_the_reason(project, write, records):
     assert {record.outcome for record in records()} == {"not_run", "success"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("all_plugins")
 def test_reruns_keep_every_attempt(project, write, records):
     pytest.importorskip("pytest_rerunfailures")

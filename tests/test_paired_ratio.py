@@ -42,6 +42,7 @@ def test_the_ratio_test_is_wilcoxons(n):
     assert ratios(values, tolerance=change.high - 1e-5).p_within > 0.05
 
 
+@pytest.mark.slow
 def test_the_ratio_test_keeps_its_word_where_noise_has_no_mean():
     rng = np.random.default_rng(1)
     alarms = [ratios(np.exp(rng.standard_t(1.5, 20) / 50), tolerance=0) for _ in range(2000)]
@@ -63,6 +64,7 @@ def test_what_the_ratio_test_leaves_to_others(values):
     assert ratios(values) is None
 
 
+@pytest.mark.slow
 def test_the_luck_of_processes_raises_no_alarm():
     rng = np.random.default_rng(2)
     runs = [simulate(rng, 10, 12) for _ in range(1000)]

@@ -110,6 +110,7 @@ def test_holm_is_scipys_bound_or_stricter(p_values):
         assert adjusted[name] >= p_values[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paired", [True, False])
 def test_false_alarms_stay_below_alpha(paired):
     rng = np.random.default_rng(7)

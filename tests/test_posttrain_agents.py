@@ -82,6 +82,7 @@ def nothing_runs(mark):
 
 @pytest.mark.parametrize("sandbox", ISOLATED)
 class TestUpstreamsAgents:
+    @pytest.mark.slow
     def test_run_unchanged(self, tmp_path, sandbox):
         desk = Desk(tmp_path, sandbox)
         agent = desk.agent(
@@ -106,6 +107,7 @@ class TestUpstreamsAgents:
 
 
 class TestControls:
+    @pytest.mark.slow
     @pytest.mark.parametrize("sandbox", ISOLATED)
     def test_cheater_gains_nothing_and_is_seen(self, tmp_path, sandbox):
         ran = (desk := Desk(tmp_path, sandbox)).run(desk.resolve("cheater"))
@@ -129,6 +131,7 @@ class TestControls:
         assert [one.status for one in ran.submissions] == ["rejected"] * 3
         assert all("base model" in one.reason for one in ran.submissions)
 
+    @pytest.mark.slow
     def test_random_weights_are_scored(self, desk):
         ran = desk.run(desk.resolve("random"))
         assert [one.status for one in ran.submissions] == ["scored"] * 2
@@ -140,6 +143,7 @@ class TestEndings:
         ran = desk.run(desk.agent("echo thinking"))
         assert (ran.info.ended, ran.submissions, ran.log) == ("finished", [], "thinking\n")
 
+    @pytest.mark.slow
     def test_submits_junk(self, desk):
         agent = desk.agent(
             """
@@ -161,6 +165,7 @@ class TestEndings:
     def test_is_killed(self, desk):
         assert desk.run("kill -9 $$").info.ended == "crashed"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("sandbox", ISOLATED)
     def test_uses_up_its_cpu_in_many_processes(self, tmp_path, sandbox):
         desk = Desk(tmp_path, sandbox, Budget(cpu=1.0, wall=600.0), grace=30.0)
@@ -182,6 +187,7 @@ class TestEndings:
         assert ran.info.ended == "wall"
         assert ran.info.clock < 40
 
+    @pytest.mark.slow
     def test_time_of_evaluations_does_not_count(self, tmp_path):
         desk = Desk(tmp_path, budget=Budget(wall=300.0))
         agent = desk.agent(
@@ -291,6 +297,7 @@ class TestInterruptions:
         with pytest.raises(InfraError, match="grading service is gone: its log was changed"):
             desk.session(agent, Broken())
 
+    @pytest.mark.slow
     def test_a_grader_that_is_killed_is_back(self, desk):
         agent = desk.agent(
             """
@@ -358,6 +365,7 @@ class TestFunctions:
         (desk.folder / "helpers" / "__init__.py").write_text("from training import train as make\n")
         (desk.folder / "answers.json").write_text("hidden")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("sandbox", ISOLATED)
     def test_are_called_inside(self, tmp_path, sandbox):
         desk = Desk(tmp_path, sandbox)

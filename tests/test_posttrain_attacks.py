@@ -103,6 +103,7 @@ def test_scores_that_are_written_into_the_copy_count_nowhere(attacked):
     )
 
 
+@pytest.mark.slow
 def test_changed_weights_never_have_a_stale_score(tmp_path):
     world = World(tmp_path)
     path = world.model("a", 0.9)
@@ -290,6 +291,7 @@ def test_a_file_that_is_being_written_is_refused_or_consistent(tmp_path):
     assert refused
 
 
+@pytest.mark.slow
 def test_answers_and_errors_tell_nothing_of_hidden_data(tmp_path):
     world = World(tmp_path)
     seen = []
@@ -365,6 +367,7 @@ def test_a_full_or_missing_workspace_is_the_agents_affair(tmp_path):
     assert not write_copy(world.workspace, "scores.json", "x")
 
 
+@pytest.mark.slow
 def test_a_workspace_that_is_gone_ends_nothing(tmp_path):
     world = World(tmp_path)
     path = world.model("a", 0.8)
@@ -378,6 +381,7 @@ def test_a_workspace_that_is_gone_ends_nothing(tmp_path):
     assert service.final().private.value == 80.0
 
 
+@pytest.mark.slow
 def test_a_log_that_is_rewritten_or_shortened_is_found_out(tmp_path):
     world = World(tmp_path)
     with world.service() as service:
@@ -399,6 +403,7 @@ def test_a_log_that_is_rewritten_or_shortened_is_found_out(tmp_path):
         service.final()
 
 
+@pytest.mark.slow
 def test_the_same_artefact_is_not_drawn_again(tmp_path):
     """A noisy judge cannot be asked until it errs in the agent's favour."""
     world = World(tmp_path, submissions=2)
@@ -488,6 +493,7 @@ def test_what_the_evaluator_leaves_behind_cannot_speak_for_it(tmp_path):
 # -- killing and starving the service -----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_killed_service_comes_back_with_all_it_knew(tmp_path):
     world = World(tmp_path, submissions=3)
     gate = tmp_path / "gate"
@@ -514,6 +520,7 @@ def test_a_killed_service_comes_back_with_all_it_knew(tmp_path):
     assert service.final().private.value == 90.0
 
 
+@pytest.mark.slow
 def test_a_quota_holds_against_many_at_once(tmp_path):
     world = World(tmp_path, submissions=2, queue=20)
     paths = [world.model(f"m{n}", 0.5, seed=n + 2) for n in range(12)]
@@ -531,6 +538,7 @@ def test_a_quota_holds_against_many_at_once(tmp_path):
     assert len([one for one in service.submissions() if one.public]) == 2
 
 
+@pytest.mark.slow
 def test_a_cool_down_holds_against_many_at_once(tmp_path):
     world = World(tmp_path, cool_down=3600.0)
     paths = [world.model(f"m{n}", 0.5, seed=n + 2) for n in range(6)]
@@ -823,6 +831,7 @@ def test_times_of_files_and_what_the_agent_writes_of_time_mean_nothing(attacked)
     assert then["start_time"] == world.config.started[0]
 
 
+@pytest.mark.slow
 def test_waiting_does_not_stop_the_clock_for_ever(tmp_path):
     world = World(tmp_path, patience=0.5)
     gate = tmp_path / "gate"

@@ -153,6 +153,7 @@ GATES = """
 """
 
 
+@pytest.mark.slow
 def test_an_agent_that_makes_the_model_better(scene):
     scene.agent(
         """
@@ -198,6 +199,7 @@ Path("/workspace/reports/usage.json").write_text(json.dumps(usage))
     assert (folder / "report.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("python", "shell", "options", "outcome", "message", "ended"),
     [
@@ -226,6 +228,7 @@ def test_how_a_run_can_end(scene, python, shell, options, outcome, message, ende
     assert (scene.folder(record) / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_daemons_are_ended_and_counted(scene):
     scene.agent(shell=f"setsid nohup {SLEEPER} >/dev/null 2>&1 &\nsetsid {SLEEPER} &\nsleep 0.3\n")
     scene.write(gates='"success.rate" = ">= 0 %"')
@@ -261,6 +264,7 @@ def pytest_runtest_call(item):
 """
 
 
+@pytest.mark.slow
 def test_a_trial_that_takes_too_long(scene):
     scene.agent(f"hand_in(0.9)\nimport subprocess\nsubprocess.run({SLEEPER.split()!r})")
     scene.write('timeout = "10 min"')
@@ -275,6 +279,7 @@ def test_a_trial_that_takes_too_long(scene):
     assert json.loads(line)["status"] == "scored"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_nothing_is_left_running_and_nothing_recorded_is_lost(scene, number):
     scene.agent(f"hand_in(0.9)\nimport subprocess\nsubprocess.run({SLEEPER.split()!r})")
@@ -304,6 +309,7 @@ def test_nothing_is_left_running_and_nothing_recorded_is_lost(scene, number):
     assert json.loads((run / "report.json").read_text())["timeline"][0]["public"] == 90
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ISOLATED if name != "bubblewrap"])
 def test_a_run_in_another_sandbox(scene, name):
     sandbox(name)  # or skip
@@ -315,6 +321,7 @@ def test_a_run_in_another_sandbox(scene, name):
     assert about["sandbox"]["name"] == name
 
 
+@pytest.mark.slow
 def test_without_isolation_results_are_marked(scene):
     scene.agent("hand_in(0.9)")
     scene.write(options='sandbox = "none"\nallow_unisolated = true')
@@ -365,6 +372,7 @@ def train_a_model(run, share):
 """
 
 
+@pytest.mark.slow
 def test_a_function_that_asks_a_language_model_through_the_proxy(scene, served, monkeypatch):
     monkeypatch.setenv("REAL_KEY", "very-secret")
     server = served(TRAIN)
@@ -386,6 +394,7 @@ def test_a_function_that_asks_a_language_model_through_the_proxy(scene, served, 
     assert "OPENAI_BASE_URL" in told
 
 
+@pytest.mark.slow
 def test_gpus_that_the_worker_has_leased(scene, tmp_path, monkeypatch):
     folder = tmp_path / "nvml"
     folder.mkdir()
@@ -411,6 +420,7 @@ time.sleep(1.5)
     assert {json.loads(line)["gpu"]["watts"] for line in lines} == {60}
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_not_there(scene):
     scene.agent()
     scene.write(agent="agents/mien")
@@ -420,6 +430,7 @@ def test_an_agent_that_is_not_there(scene):
     result.stdout.fnmatch_lines(["*there is no folder*agents/mien*did you mean 'mine'*"])
 
 
+@pytest.mark.slow
 def test_a_base_model_that_cannot_be_evaluated_is_nobodys_failure(scene):
     scene.agent("hand_in(0.9)")
     script(scene.project.path / "task", "evaluator.py", "raise SystemExit('out of memory')")
@@ -432,6 +443,7 @@ def test_a_base_model_that_cannot_be_evaluated_is_nobodys_failure(scene):
     assert "out of memory" in record.error["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="the harness reads what the sandbox cannot")
 def test_an_evaluator_that_breaks_later_is_nobodys_failure(scene):
     scene.agent("hand_in(0.9)")
@@ -455,6 +467,7 @@ def fails(*_):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "name"),
     [("play", "write_reports"), ("session", "tampering"), ("session", "spent_by")],
@@ -471,6 +484,7 @@ def test_what_cannot_be_read_of_an_agent_changes_no_verdict(scene, module, name)
     assert "RecursionError: too deep" in noted + str(about["events"])
 
 
+@pytest.mark.slow
 def test_scores_of_the_base_model_are_measured_once(scene, tmp_path):
     counter = tmp_path / "count"
     counter.mkdir()

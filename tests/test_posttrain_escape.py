@@ -70,6 +70,12 @@ def attempts(box_in: Sandbox, folder: Path, code: str, *arguments, **about) -> d
     return json.loads(ended.output)
 
 
+def told(output: str) -> dict[str, str]:
+    # Containers pass the two streams on apart from each other.
+    (found,) = (line for line in output.splitlines() if line.startswith("{"))
+    return json.loads(found)
+
+
 def nothing_came_of(found: dict[str, str]) -> bool:
     assert found
     assert {name: result for name, result in found.items() if result != "no"} == {}
@@ -126,9 +132,7 @@ print(text(os.environ["DATA"] + "/train.json").decode(), file=sys.stderr)
         env={"DATA": "/data"},
     )
     assert "train" in ended.output
-    # Containers pass the two streams on apart from each other.
-    (found,) = (line for line in ended.output.splitlines() if line.startswith("{"))
-    assert nothing_came_of(json.loads(found))
+    assert nothing_came_of(told(ended.output))
 
 
 def test_links_in_mounts_lead_nowhere_beside_hidden_files_either(box_in, tmp_path):
@@ -307,6 +311,7 @@ except OSError:
             listener.recv(1) if name == "udp" else listener.accept()
 
 
+@pytest.mark.slow
 def test_only_the_forwarded_port_is_reached(box_in, tmp_path, services):
     with socket.create_server(("127.0.0.1", 0)) as other, service(tmp_path / "g") as path:
         code = """
@@ -331,7 +336,7 @@ attempt("fast open", lambda: fast(int(sys.argv[1])))
             forward={5000: "/run/grader/socket"},
         )
     assert "answered /health" in ended.output, ended.output
-    assert nothing_came_of(json.loads(ended.output.splitlines()[-1]))
+    assert nothing_came_of(told(ended.output))
 
 
 @contextlib.contextmanager
@@ -365,6 +370,7 @@ def service(folder: Path) -> Iterator[Path]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["landlock", "none"])
 def test_connections_do_not_use_up_the_keeper(name, tmp_path):
     code = """

@@ -524,6 +524,7 @@ class TestEvaluation:
         with pytest.raises(ValueError, match="no single result"):
             read_result(f"{result}\n{result}".encode(), "the nonce", 2, 0.0)
 
+    @pytest.mark.slow
     def test_time_is_limited(self, tmp_path):
         world = World(tmp_path, place={"limits": Limits(wall=5.0)})
         world.model("a", 1.0, behave="hang")
@@ -738,6 +739,7 @@ class TestConfig:
 
 
 class TestService:
+    @pytest.mark.slow
     def test_a_submission_from_beginning_to_end(self, tmp_path):
         world = World(tmp_path, submissions=3)
         world.model("a", 0.8)
@@ -814,6 +816,7 @@ class TestService:
         assert service.final() is None
         assert [kind for _, kind, _ in service.notes] == ["evaluation failed", "evaluation failed"]
 
+    @pytest.mark.slow
     def test_a_broken_grader_is_not_the_agents_fault(self, tmp_path):
         world = World(tmp_path, submissions=2)
         (tmp_path / "evaluator.py").write_text("raise SystemExit(3)")
@@ -827,6 +830,7 @@ class TestService:
             )
         assert "grader broken" in {kind for _, kind, _ in service.notes}
 
+    @pytest.mark.slow
     def test_who_does_not_wait_is_evaluated_all_the_same(self, tmp_path):
         world = World(tmp_path)
         gate = tmp_path / "gate"
@@ -847,6 +851,7 @@ class TestService:
                 time.sleep(0.02)
         assert service.best().public.value == 80.0
 
+    @pytest.mark.slow
     def test_the_queue_is_in_order_and_stops_with_the_service(self, tmp_path):
         world = World(tmp_path, queue=2)
         gate = tmp_path / "gate"
@@ -862,6 +867,7 @@ class TestService:
         assert service.submissions() == []
         assert set(Book(world.service_files()).taken) == {1, 2, 3}
 
+    @pytest.mark.slow
     def test_copies_that_nothing_needs_go(self, tmp_path):
         world = World(tmp_path, keep=0)
         world.write(world.workspace / "output/d", weights(0.5))
@@ -882,6 +888,7 @@ class TestService:
         with pytest.raises(InfraError, match=r"submissions\.jsonl:1"):
             service.start()
 
+    @pytest.mark.slow
     def test_it_ends_with_the_harness(self, tmp_path):
         world = World(tmp_path)
         code = (

@@ -24,6 +24,7 @@ def scores(right: int, total: int, *, gained: int, lost: int = 0):
     return score_of(base, 0.0, {}), score_of(ours, 0.0, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("total", [300, 600])
 def test_one_item_more_is_no_success(total):
     for right in range(10, total - 10, 20):
@@ -79,6 +80,7 @@ def test_repeats_that_differ_by_more_than_is_stated_count():
     assert improvement(*repeated, 9.0).noise == pytest.approx(9 * math.sqrt(2 / 4))
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_as_often_as_it_says():
     generator = np.random.default_rng(3)
     held = []

@@ -281,6 +281,7 @@ def ask(request):
     )
 
 
+@pytest.mark.slow
 def test_the_evaluator_says_why_it_refuses(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     request = get_task("a2perf/programs").evaluator("public", 0)

@@ -224,6 +224,7 @@ def test_a_model_can_be_checked_before_it_is_submitted(tmp_path, capsys):
 PAIRS = [(f"{a}{b}:", b + a) for a in "abcd" for b in "abcd"]
 
 
+@pytest.mark.slow
 def test_supervised_training_teaches_replies_and_is_the_same_each_time():
     options = SftOptions(steps=150, batch=16, rate=8e-3)
     models = [tiny(), tiny()]
@@ -265,6 +266,7 @@ def first_letter(number, reply):
     return float(reply[:1] == PROMPTS[number][0])
 
 
+@pytest.mark.slow
 def test_rewards_teach_what_nobody_has_shown():
     models = [tiny(), tiny()]
     means = [grpo(model, PROMPTS, first_letter, SHORT) for model in models]
@@ -293,6 +295,7 @@ def distance(model, start):
     return sum(float((model[name] - start[name]).square().sum()) for name in start)
 
 
+@pytest.mark.slow
 def test_a_penalty_keeps_the_model_near_its_start():
     start = weights_of(tiny())
     gone = []
@@ -341,6 +344,7 @@ def test_an_episode_is_cut_for_want_of_turns_or_context():
     assert [(episode.reward, episode.cut) for episode in asked] == [(0.5, False)] * 2
 
 
+@pytest.mark.slow
 def test_rewards_of_episodes_teach_as_well():
     model = tiny()
     options = GrpoOptions(
@@ -354,6 +358,7 @@ def test_rewards_of_episodes_teach_as_well():
 # For agents
 
 
+@pytest.mark.slow
 def test_it_can_be_used_without_this_package(tmp_path):
     shutil.copytree(Path(nano.__file__).parent, tmp_path / "nano")
     code = (

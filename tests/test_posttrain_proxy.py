@@ -155,6 +155,7 @@ UNOFFERED = [
 ]
 
 
+@pytest.mark.slow
 def test_what_is_offered_and_what_is_not(tmp_path):
     with LlmServer("no") as server, Asking(tmp_path, server) as asking:
         for body, path, status in UNOFFERED:
@@ -174,6 +175,7 @@ def test_upstream_reads_what_was_checked(tmp_path):
         assert server.asked[0]["model"] == "gpt-x"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("budget", "calls"), [({"tokens": 200}, 2), ({"dollars": 0.0003}, 3)], ids=["tokens", "dollars"]
 )
@@ -305,6 +307,7 @@ async def answered(stream, data=b""):
     return (await reader.readline())[9:12]
 
 
+@pytest.mark.slow
 def test_half_a_request_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(server, "_READING", 0.2)
 
@@ -361,6 +364,7 @@ def test_the_log_of_calls_that_no_budget_ends_has_an_end(tmp_path, monkeypatch):
     assert ["note" in line for line in lines] == [False] * 3 + [True, False]
 
 
+@pytest.mark.slow
 def test_nonsense_does_not_fill_the_disk(tmp_path):
     with LlmServer("hi") as server, Asking(tmp_path, server) as asking:
         for _ in range(150):
@@ -513,6 +517,7 @@ for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", boxes.ISOLATED)
 def test_an_agent_without_network_asks_its_model_and_never_sees_the_key(
     tmp_path, name, monkeypatch

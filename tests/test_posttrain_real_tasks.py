@@ -64,6 +64,7 @@ def gsm8k(tmp_path):
 # -- the whole path ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_gsm8k_from_files_to_a_score(gsm8k, tmp_path):
     boxes.sandbox(name := "bubblewrap")
     task = get_task("gsm8k", gsm8k)
@@ -137,6 +138,7 @@ def test_materials_change_with_the_data_and_are_found_again(gsm8k, tmp_path):
     assert len({task.materials(tmp_path / "cache").digest, first.digest}) == 2
 
 
+@pytest.mark.slow
 def test_gsm8k_by_a_server(gsm8k, tmp_path):
     path = own.script(tmp_path, "serve.py", own.SERVER)
     gsm8k["backend"] = {
@@ -268,6 +270,7 @@ CHEATS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHEATS)
 def test_functions_that_are_not(name, monkeypatch):
     monkeypatch.setattr(humaneval_run, "_MOST", 1 << 20)
@@ -487,6 +490,7 @@ def by_command(tmp_path, **options):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", boxes.ISOLATED)
 def test_alfworld_by_a_command(tmp_path, name):
     boxes.sandbox(name)

@@ -359,6 +359,7 @@ print("read")
 """
 
 
+@pytest.mark.slow
 def test_shell_made_to_be_slow():
     texts = ["python3 " + unit * (LONG // len(unit)) for unit in SLOW_SHELL]
     done = subprocess.run(
@@ -385,6 +386,7 @@ def calls(text: str) -> int:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "write",
     [

@@ -99,6 +99,7 @@ def test_limit_of_cpu_counts_all_processes(limiting, tmp_path):
     assert ended.usage.exact == ("cgroup" in limiting.details["limits"])
 
 
+@pytest.mark.slow
 @linux
 def test_limit_of_cpu_is_named_where_the_kernel_was_faster(tmp_path, monkeypatch):
     change_keeper(monkeypatch, "_LOOK=1000")
@@ -120,6 +121,7 @@ def change_keeper(monkeypatch, constants: str) -> None:
     monkeypatch.setattr(running, "program", changed)
 
 
+@pytest.mark.slow
 @linux
 def test_limit_of_memory_counts_all_processes(limiting, tmp_path):
     code = """
@@ -159,6 +161,7 @@ for _ in range(0 if number else 20):
 }
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("how", WRITTEN)
 def test_limit_of_disk(box_in, tmp_path, how):
@@ -208,6 +211,7 @@ def test_fork_bomb_is_contained(limiting, tmp_path):
     assert marked(mark) == []
 
 
+@pytest.mark.slow
 def test_status_is_the_commands(box_in, tmp_path):
     for command, status in ((["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -SEGV $$"], -11)):
         assert run_in(box_in, tmp_path, command).status == status
@@ -305,6 +309,7 @@ def test_daemons_end_with_the_command_and_are_counted(box_in, tmp_path):
     assert marked(mark) == []
 
 
+@pytest.mark.slow
 def test_box_ends_when_the_harness_is_killed(box_in, tmp_path):
     mark = mark_of(tmp_path)
     text = f"""
@@ -381,6 +386,7 @@ def test_box_ends_when_its_keeper_has_no_descriptors_left(tmp_path, groups):
     assert marked(mark) == []
 
 
+@pytest.mark.slow
 @linux
 def test_harness_ends_what_its_keeper_cannot(tmp_path, monkeypatch):
     if not parents():
@@ -395,6 +401,7 @@ def test_harness_ends_what_its_keeper_cannot(tmp_path, monkeypatch):
     assert marked(mark) == []
 
 
+@pytest.mark.slow
 def test_box_outlives_the_thread_that_started_it(box_in, tmp_path):
     started = []
     thread = threading.Thread(

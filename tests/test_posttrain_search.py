@@ -265,6 +265,7 @@ def test_agents_see_demonstrations_rewards_and_a_library_but_no_hidden_name(tmp_
     assert "{" not in task.description().replace('{"turns"', "")
 
 
+@pytest.mark.slow
 def test_the_base_model_fails_by_not_looking_things_up(small):
     task, materials = small
     answer = scored(task, materials, materials.base)

@@ -269,6 +269,7 @@ def test_agents_see_demonstrations_rewards_and_the_shop_but_no_hidden_thing(tmp_
     assert "{" not in task.description().replace('{"turns"', "")
 
 
+@pytest.mark.slow
 def test_the_base_model_is_the_same_again(small):
     task, materials = small
     copy = scored(task, materials, materials.base)

@@ -423,6 +423,7 @@ class TestClient:
             done = client(files, url, "submit", "x")
         assert (done.returncode, done.stderr) == (1, "too many\n")
 
+    @pytest.mark.slow
     def test_nobody_there(self, files, materials):
         build(files, materials)
         done = client(files, "http://127.0.0.1:9", "health")

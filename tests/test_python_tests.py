@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 
+@pytest.mark.slow
 def test_a_marked_test_runs_once_for_each_seed_and_is_gated(project, records):
     project.makepyfile("""
         import pytest
@@ -28,6 +29,7 @@ def test_a_marked_test_runs_once_for_each_seed_and_is_gated(project, records):
     assert all(record.samples["latency"].count > 100 for record in records())
 
 
+@pytest.mark.slow
 def test_each_combination_of_parameters_is_a_scenario(project, records):
     project.makepyfile("""
         import pytest
@@ -81,6 +83,7 @@ def test_fixtures_work_without_the_marker(project, option):
     project.runpytest_subprocess(*option).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("all_plugins")
 def test_async_tests(project, records):
     pytest.importorskip("pytest_asyncio")
@@ -103,6 +106,7 @@ def test_async_tests(project, records):
     assert [record.reported["tokens"].value for record in records()] == [12, 13]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("all_plugins")
 def test_statistics_of_pytest_benchmark_enter_the_record(project, records, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # it turns pytest-benchmark off
@@ -118,6 +122,7 @@ def test_statistics_of_pytest_benchmark_enter_the_record(project, records, monke
     assert 0 < record.benchmark["min"] <= record.benchmark["median"]
 
 
+@pytest.mark.slow
 def test_outcomes_of_test_functions(project, records):
     project.makepyfile("""
         import pytest
@@ -152,6 +157,7 @@ def test_outcomes_of_test_functions(project, records):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -172,6 +178,7 @@ def test_a_wrong_marker_is_a_collection_error(project, arguments, message):
     result.stdout.fnmatch_lines([message])
 
 
+@pytest.mark.slow
 def test_classes_and_methods(project, records):
     project.makepyfile("""
         import pytest
@@ -185,6 +192,7 @@ def test_classes_and_methods(project, records):
     result.stdout.fnmatch_lines(["*::TestAgent::test_one::length.mean PASSED*"])
 
 
+@pytest.mark.slow
 def test_a_training_curve_feeds_reliability(project):
     project.makepyfile("""
         import pytest

@@ -49,6 +49,7 @@ def test_they_walk_and_standing_still_does_not_do(clip, make):
         assert way > 2.0  # in 5 s
 
 
+@pytest.mark.slow
 def test_feedback_walks_for_a_whole_episode_and_keeps_its_course():
     env = QuadrupedEnv("trot")
     plain, steered = (play(env, make(env), 1, 600) for make in (OpenLoopAgent, FeedbackAgent))

@@ -241,6 +241,7 @@ class TestEnds:
 
 
 class TestStart:
+    @pytest.mark.slow
     def test_most_episodes_begin_in_the_clip_and_some_in_the_default_pose(self):
         env = QuadrupedEnv("trot")
         env.reset(seed=0)
@@ -259,6 +260,7 @@ class TestStart:
         assert np.allclose(reference.linear[:8], 0)
         assert reference.begins_cycle[8]
 
+    @pytest.mark.slow
     def test_the_same_seed_gives_the_same_episode(self):
         def play(env, seed):
             rng = np.random.default_rng(1)
@@ -322,6 +324,7 @@ def test_the_vector_mode_gives_what_single_environments_give():
     vector.close()
 
 
+@pytest.mark.slow
 def test_the_picture_shows_the_robot():
     env = QuadrupedEnv("trot", render_mode="rgb_array")
     env.reset(seed=0)

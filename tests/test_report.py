@@ -27,6 +27,7 @@ SUITE = """
 """
 
 
+@pytest.mark.slow
 def test_the_table_has_groups_intervals_units_and_sources(project, write):
     write(SUITE)
     result = project.runpytest_subprocess("--a2perf")
@@ -50,6 +51,7 @@ def test_the_table_has_groups_intervals_units_and_sources(project, write):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_it_fits_eighty_columns_in_any_encoding(project, write, monkeypatch, encoding):
     write(SUITE)
@@ -64,6 +66,7 @@ def test_it_fits_eighty_columns_in_any_encoding(project, write, monkeypatch, enc
     assert ("±" in "".join(report)) == (encoding == "utf-8")
 
 
+@pytest.mark.slow
 def test_quiet_runs_show_gates_only(project, write):
     write(SUITE)
     result = project.runpytest_subprocess("--a2perf", "-q")
@@ -71,6 +74,7 @@ def test_quiet_runs_show_gates_only(project, write):
     result.stdout.no_fnmatch_line("*latency.p95*")
 
 
+@pytest.mark.slow
 def test_the_json_file_holds_the_run(project, write):
     write(SUITE)
     project.runpytest_subprocess("--a2perf", "--a2perf-json", "out/run.json")
@@ -85,6 +89,7 @@ def test_the_json_file_holds_the_run(project, write):
     assert scenario["metrics"]["latency.p95"]["unit"] == "s"
 
 
+@pytest.mark.slow
 def test_a_json_file_that_cannot_be_written_fails_the_run(project, write):
     write(SUITE)
     result = project.runpytest_subprocess("--a2perf", "--a2perf-json=/dev/full")

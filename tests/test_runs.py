@@ -135,6 +135,7 @@ def test_a_disk_that_has_room_again_takes_what_was_kept(tiny_disk):
     assert list(read_records(tiny_disk / "runs" / "one")) == records
 
 
+@pytest.mark.slow
 def test_a_run_on_a_full_disk_says_so_and_fails(project, write, tiny_disk):
     write("""
         [[scenario]]

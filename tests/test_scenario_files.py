@@ -31,6 +31,7 @@ TWO = """
 """
 
 
+@pytest.mark.slow
 def test_trials_and_gates_are_tests(project, write, records):
     write(TWO)
     result = project.runpytest_subprocess("--a2perf", "-v")
@@ -65,6 +66,7 @@ def test_nothing_is_collected_while_the_plugin_is_off(project, write):
     assert not (project.path / ".a2perf").exists()
 
 
+@pytest.mark.slow
 def test_the_ini_file_can_turn_it_on_and_name_other_folders(project, write):
     path = write(TWO)
     path.parent.rename(project.path / "suites")
@@ -72,6 +74,7 @@ def test_the_ini_file_can_turn_it_on_and_name_other_folders(project, write):
     project.runpytest_subprocess("-k", "good").assert_outcomes(passed=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["here", "xdist"])
 def test_scenarios_run_beside_testpaths(project, write, workers):
     write(TWO)
@@ -82,6 +85,7 @@ def test_scenarios_run_beside_testpaths(project, write, workers):
     result.assert_outcomes(passed=6)
 
 
+@pytest.mark.slow
 def test_workers_of_xdist_run_suites_that_ship(project):
     suite = ("--a2perf-suite", "classic_control", "-k", "cartpole and 0")
     result = project.runpytest_subprocess("--a2perf", *suite, "-n", "1", "-v")
@@ -89,6 +93,7 @@ def test_workers_of_xdist_run_suites_that_ship(project):
     result.stdout.fnmatch_lines(["*PASSED classic_control.toml::cartpole*"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "ids"),
     [
@@ -109,6 +114,7 @@ def test_selection(project, write, arguments, ids):
     assert found == ids
 
 
+@pytest.mark.slow
 def test_last_failed_runs_the_trials_of_a_failed_gate(project, write):
     write(TWO)
     project.runpytest_subprocess("--a2perf")
@@ -116,6 +122,7 @@ def test_last_failed_runs_the_trials_of_a_failed_gate(project, write):
     result.assert_outcomes(passed=2, failed=1)
 
 
+@pytest.mark.slow
 def test_exitfirst_stops_and_says_what_was_not_judged(project, write, records):
     write(TWO.replace("agents:Right", "agents:Crashes"))
     result = project.runpytest_subprocess("--a2perf", "-x")
@@ -124,6 +131,7 @@ def test_exitfirst_stops_and_says_what_was_not_judged(project, write, records):
     result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
 
 
+@pytest.mark.slow
 def test_a_broken_file_is_a_collection_error_and_the_others_run(project, write):
     write(TWO, "a")
     write("[[scenario]]\nname = 'x'\ntask = 3\n", "b")
@@ -132,6 +140,7 @@ def test_a_broken_file_is_a_collection_error_and_the_others_run(project, write):
     result.stdout.fnmatch_lines(["*scenarios/b.toml:4: scenario 'x', key 'task': *string*got 3*"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -227,6 +236,7 @@ def test_wrong_version_and_encoding(project, write):
     )
 
 
+@pytest.mark.slow
 def test_a_file_named_on_the_command_line_runs_wherever_it_is(project, write):
     write(TWO).rename(project.path / "elsewhere.toml")
     project.runpytest_subprocess("--a2perf", "elsewhere.toml", "-k", "good").assert_outcomes(
@@ -234,6 +244,7 @@ def test_a_file_named_on_the_command_line_runs_wherever_it_is(project, write):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("all_plugins")
 def test_strict_markers_accept_tags(project, write):
     write(TWO)
@@ -244,6 +255,7 @@ def test_strict_markers_accept_tags(project, write):
     project.runpytest_subprocess("--a2perf", "-m", "smoke").assert_outcomes(passed=5)
 
 
+@pytest.mark.slow
 def test_users_fixtures_apply(project, write):
     write(TWO)
     project.makeconftest("""
@@ -257,6 +269,7 @@ def test_users_fixtures_apply(project, write):
     result.stdout.fnmatch_lines(["*fixture of good[[]2[]]*"])
 
 
+@pytest.mark.slow
 def test_ten_thousand_trials_collect(project, write):
     write("[[scenario]]\nname = 'many'\ntask = 'CartPole-v1'\nseeds = 10000")
     result = project.runpytest_subprocess("--a2perf", "--collect-only", "-qq")

@@ -294,6 +294,7 @@ chains = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(
     chain=chains,

@@ -65,6 +65,7 @@ SPREAD = """
 """
 
 
+@pytest.mark.slow
 def test_each_worker_sees_one_gpu_before_conftest_is_imported(project, write, gpus, told, records):
     gpus(H100, L4)
     write(SPREAD.format(target="cuda"))
@@ -77,6 +78,7 @@ def test_each_worker_sees_one_gpu_before_conftest_is_imported(project, write, gp
     }
 
 
+@pytest.mark.slow
 def test_a_replaced_worker_keeps_the_gpu_of_the_dead_one(project, gpus, told):
     gpus(H100, L4)
     project.makepyfile("""
@@ -94,6 +96,7 @@ def test_a_replaced_worker_keeps_the_gpu_of_the_dead_one(project, gpus, told):
     assert devices["gw2"] == devices["gw1"] == (L4["uuid"], None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("visible", "expected"),
     [("1", ["1"]), (f"{L4['uuid']},0", [L4["uuid"], "0"]), ("1,7,0", ["1"])],
@@ -106,6 +109,7 @@ def test_the_callers_choice_is_respected(project, gpus, told, monkeypatch, visib
     assert [cuda for _, (cuda, _) in sorted(told().items())] == expected
 
 
+@pytest.mark.slow
 def test_several_workers_share_a_gpu_and_those_beyond_see_none(project, gpus, told):
     gpus(H100)
     project.makepyfile(
@@ -116,6 +120,7 @@ def test_several_workers_share_a_gpu_and_those_beyond_see_none(project, gpus, to
     assert [cuda for _, (cuda, _) in sorted(told().items())] == [H100["uuid"], H100["uuid"], ""]
 
 
+@pytest.mark.slow
 def test_gpu_trials_go_to_the_worker_that_has_the_gpu(project, write, gpus, records):
     gpus(L4)
     write(SPREAD.format(target="L4") + SPREAD.format(target="cpu").replace('"spread"', '"other"'))
@@ -123,6 +128,7 @@ def test_gpu_trials_go_to_the_worker_that_has_the_gpu(project, write, gpus, reco
     assert {r.worker for r in records() if r.scenario.endswith("spread")} == {"gw0"}
 
 
+@pytest.mark.slow
 def test_the_users_own_environment_for_a_worker_wins(project, gpus, told):
     gpus(H100, L4)
     project.makepyfile("def test_a(): pass")
@@ -153,6 +159,7 @@ def test_gpu_workers_need_the_plugin(project):
     result.stderr.fnmatch_lines(["*-n gpu needs --a2perf*"])
 
 
+@pytest.mark.slow
 def test_a_required_target_that_is_missing_fails(project, write, records):
     write(SPREAD.format(target="cuda, 40 GB"))
     result = project.runpytest_subprocess("--a2perf", "--a2perf-require-target")
@@ -160,6 +167,7 @@ def test_a_required_target_that_is_missing_fails(project, write, records):
     assert {record.outcome for record in records()} == {"infra"}
 
 
+@pytest.mark.slow
 def test_a_target_may_ask_for_memory(project, write, gpus):
     gpus({**L4, "memory_total": 24 * 10**9})
     write(SPREAD.format(target="cuda, 20 GB") + SPREAD.format(target="L4, 40 GB").replace('"spread"', '"other"'))  # fmt: skip
@@ -193,6 +201,7 @@ HANGS = """
 """
 
 
+@pytest.mark.slow
 def test_a_trial_that_hangs_its_worker_is_ended_and_the_rest_goes_on(project, write, records):
     # The alarm must find the agent stuck, however long the trial took to get there.
     project.makeconftest(
@@ -208,6 +217,7 @@ def test_a_trial_that_hangs_its_worker_is_ended_and_the_rest_goes_on(project, wr
     assert len(outcomes) == 4
 
 
+@pytest.mark.slow
 def test_a_record_that_is_lost_fails_the_run(project, write):
     write(SPREAD.format(target="cpu"))
     project.makeconftest("""
@@ -224,6 +234,7 @@ def test_a_record_that_is_lost_fails_the_run(project, write):
     result.stdout.fnmatch_lines(["*1 items left no result: *spread[[]3[]]*"])
 
 
+@pytest.mark.slow
 def test_exclusive_trials_do_not_overlap_with_anything(project, records):
     project.makepyfile("""
         import time, pytest
@@ -243,6 +254,7 @@ def test_exclusive_trials_do_not_overlap_with_anything(project, records):
         assert not quiet or all(other[1] <= begin or end <= other[0] for other in others)
 
 
+@pytest.mark.slow
 def test_durations_are_remembered_for_the_next_run(project, write):
     write(SPREAD.format(target="cpu"))
     result = project.runpytest_subprocess("--a2perf")

@@ -121,6 +121,7 @@ REPLIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(REPLIES))
 def test_a_reply_is_the_same_however_it_is_cut(name):
     raw = REPLIES[name]
@@ -362,6 +363,7 @@ def test_what_goes_wrong_is_a_failure_with_words(name):
     assert answer.ended >= answer.sent > 0
 
 
+@pytest.mark.slow
 def test_a_reply_that_never_ends_is_given_up():
     endless = [head(transfer_encoding="chunked"), *[0.05, chunk(events_of("a")[1])] * 200]
     answer = answer_to(endless, limits=Limits(stall=60.0, longest=3.0))
@@ -370,6 +372,7 @@ def test_a_reply_that_never_ends_is_given_up():
     assert answer.chunks >= 1
 
 
+@pytest.mark.slow
 def test_what_was_said_before_the_end_of_the_stream_was_missed_counts():
     raw = GOOD[: -len(b"0\r\n\r\n")]
     for last in (CLOSE, HANG):
@@ -512,6 +515,7 @@ def test_endpoints_that_make_no_sense(endpoint, words):
         ask(endpoint)
 
 
+@pytest.mark.slow
 def test_https(tmp_path, monkeypatch):
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"

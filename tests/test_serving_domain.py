@@ -61,6 +61,7 @@ def only(records):
     return record
 
 
+@pytest.mark.slow
 def test_a_load_that_keeps_its_tier_passes_and_leaves_its_figures(suite, records):
     result = suite(
         options="agents = 4\n" + tier(),
@@ -90,6 +91,7 @@ def test_a_load_that_keeps_its_tier_passes_and_leaves_its_figures(suite, records
     )
 
 
+@pytest.mark.slow
 def test_a_load_that_misses_its_tier_fails_and_says_by_how_much(suite, records):
     result = suite(options="agents = 4\n" + tier(speed=5000), gates='"agents.at_slo" = ">= 4"')
     result.assert_outcomes(failed=2)
@@ -100,6 +102,7 @@ def test_a_load_that_misses_its_tier_fails_and_says_by_how_much(suite, records):
     result.stdout.fnmatch_lines(["*4 agents, brisk: P25 output_speed*tok/s*"])
 
 
+@pytest.mark.slow
 def test_a_search_finds_the_edge_that_the_server_has(suite, records):
     # Chunks come every 8 ms with one request in service, and 8 ms later with each further one: 19
     # tok/s lie between six of them (20.8) and seven (17.9). Without a limit of the TTFT fewer
@@ -117,6 +120,7 @@ def test_a_search_finds_the_edge_that_the_server_has(suite, records):
     del result
 
 
+@pytest.mark.slow
 def test_nothing_is_served_that_nobody_could_serve(suite, records):
     suite(
         server="ttft = 0.3, itl = 0.001, tokens = 4",
@@ -130,6 +134,7 @@ def test_nothing_is_served_that_nobody_could_serve(suite, records):
     assert "not even one agent" in record.error["message"]
 
 
+@pytest.mark.slow
 def test_an_open_loop_begins_sessions_at_its_rate(suite, records):
     options = 'rate = "20 1/s"\nworkload = { turns = 4 }\n' + tier()
     suite(options=options).assert_outcomes(passed=1)
@@ -138,6 +143,7 @@ def test_an_open_loop_begins_sessions_at_its_rate(suite, records):
     assert level["requests"] > 0
 
 
+@pytest.mark.slow
 def test_a_session_that_could_not_begin_is_a_failed_one(suite, records):
     options = 'rate = "40 1/s"\nagents = 2\nworkload = { turns = 1 }\n' + tier()
     server = "ttft = 0.3, itl = 0.01, tokens = 8"
@@ -149,6 +155,7 @@ def test_a_session_that_could_not_begin_is_a_failed_one(suite, records):
     assert record.reported["error_rate"].value > 0.5
 
 
+@pytest.mark.slow
 def test_a_window_that_lacks_its_rules_meets_nothing(suite, records):
     options = "agents = 2\nsearch = { repeats = 0 }\n" + tier()
     result = suite(options=options, server="ttft = 0.5, itl = 0.01, tokens = 8", longest=5)
@@ -156,6 +163,7 @@ def test_a_window_that_lacks_its_rules_meets_nothing(suite, records):
     result.stdout.fnmatch_lines(["*undecided: 2 agents, brisk: *"])
 
 
+@pytest.mark.slow
 def test_figures_per_unit_of_hardware_need_the_whole_configuration(suite, records):
     system = """
     [system]
@@ -192,6 +200,7 @@ def test_figures_per_unit_of_hardware_need_the_whole_configuration(suite, record
     )
 
 
+@pytest.mark.slow
 def test_the_report_draws_curves_with_the_tiers(suite, project):
     suite(
         options="agents = [2, 4]\n" + tier(), arguments=("--a2perf-html=report.html",)
@@ -202,6 +211,7 @@ def test_the_report_draws_curves_with_the_tiers(suite, project):
     assert "brisk: 50 tok/s" in page
 
 
+@pytest.mark.slow
 def test_keys_stay_out_of_all_that_is_kept(suite, project, monkeypatch, records):
     from pytest_a2perf.domains.serving.server.launch import reference_server
 
@@ -226,6 +236,7 @@ def test_keys_stay_out_of_all_that_is_kept(suite, project, monkeypatch, records)
     assert "sk-another-one" not in str(result.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("server", "outcome", "text"),
     [
@@ -256,6 +267,7 @@ def test_an_endpoint_that_is_down_is_nobodys_failure(suite, records):
     result.stdout.fnmatch_lines(["*is the server running*"])
 
 
+@pytest.mark.slow
 def test_sessions_of_ones_own_and_broken_ones(suite, project, records):
     messages = [
         {"role": "system", "content": "Fix the bug."},
@@ -279,6 +291,7 @@ def test_sessions_of_ones_own_and_broken_ones(suite, project, records):
     result.stdout.fnmatch_lines(["*nowhere.jsonl*"])
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_scenario_is_told_at_collection(suite):
     two = '{ name = "a", ttft = 1 }, { name = "b", ttft = 2 }'
     for changes, text in (

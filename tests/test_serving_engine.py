@@ -158,6 +158,7 @@ def test_an_unknown_server_tells_nothing(text):
             engine.__enter__()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fails", "trickles", "redirects"])
 def test_an_endpoint_without_metrics_tells_nothing(mode):
     with Exporter(Vllm().text) as exporter:

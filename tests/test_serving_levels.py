@@ -88,6 +88,7 @@ def test_a_level_has_the_requests_that_were_due_in_its_window(tmp_path, processe
     assert np.count_nonzero(ended & (rows["last_turn"] == 1)) == got.sessions > 0
 
 
+@pytest.mark.slow
 def test_requests_that_are_slow_count_though_they_end_after_the_window(tmp_path):
     got = level(tmp_path, load=plan(slow=8, slow_time=1.0))
     late = got.rows["ended"] > got.end
@@ -102,6 +103,7 @@ def test_an_agent_that_never_begins_leaves_the_window_empty(tmp_path):
     json.dumps(got.to_json(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_a_level_that_lacks_sessions_ends_and_says_so(tmp_path):
     rules = replace(RULES, sessions=5, per_agent=100.0, longest=0.8)
     got = level(tmp_path, rules)
@@ -109,6 +111,7 @@ def test_a_level_that_lacks_sessions_ends_and_says_so(tmp_path):
     assert got.seconds >= 0.8
 
 
+@pytest.mark.slow
 def test_the_trials_time_ends_a_level(tmp_path, ends):
     ends(32.0, spare=30.0)
     got = level(tmp_path, ENDLESS)
@@ -117,6 +120,7 @@ def test_the_trials_time_ends_a_level(tmp_path, ends):
     assert len(got.rows)
 
 
+@pytest.mark.slow
 def test_what_is_under_way_when_the_trials_time_ends_is_told(tmp_path, ends):
     ends(3.5)
     got = level(tmp_path, ENDLESS, plan(slow=3, slow_time=60.0))
@@ -124,6 +128,7 @@ def test_what_is_under_way_when_the_trials_time_ends_is_told(tmp_path, ends):
     assert alive(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_hopeless_level_ends_early_and_never_passes(tmp_path):
     seen = []
 
@@ -178,6 +183,7 @@ def test_power_and_engine_are_asked_for_the_window(tmp_path):
     assert record["power"]["joules"] == 5.0
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_used_before_does_not_mix_levels(tmp_path):
     first, second = level(tmp_path), level(tmp_path)
     assert second.rows["due"].min() > first.rows["ended"].max()
@@ -230,6 +236,7 @@ def test_a_process_that_breaks_is_told_and_its_rows_are_kept(tmp_path, then, wor
     assert alive(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_process_that_never_gets_ready_ends_with_the_trials_time(tmp_path):
     load = plan(first="hang")
     with pytest.raises(InfraError, match="load processes 0, 1 were not ready in time"):
@@ -237,6 +244,7 @@ def test_a_process_that_never_gets_ready_ends_with_the_trials_time(tmp_path):
     assert alive(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_stop_is_ended(tmp_path, ends):
     ends(2.0, spare=1.0)
     got = level(tmp_path, load=plan(deaf=1))
@@ -244,6 +252,7 @@ def test_a_process_that_does_not_stop_is_ended(tmp_path, ends):
     assert alive(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_no_process_outlives_a_trial_whose_time_is_up(tmp_path):
     with pytest.raises(TrialTimeout), deadline(1.5, 1.5):
         level(tmp_path, ENDLESS, processes=2)
@@ -313,6 +322,7 @@ def real(folder, url, rules=RULES, agents=4, **more):
     return run_level(made, rules, folder=folder, **more)
 
 
+@pytest.mark.slow
 def test_a_real_level_agrees_with_what_the_server_says(tmp_path):
     with reference_server(ttft=0.03, itl=0.002, cache=100_000) as server:
         got = real(tmp_path, server.url, processes=2)
@@ -332,6 +342,7 @@ def test_a_real_level_agrees_with_what_the_server_says(tmp_path):
     assert record["finish"] == {"length": len(got.rows)}
 
 
+@pytest.mark.slow
 def test_an_open_loop_counts_the_sessions_that_it_refused(tmp_path):
     load = replace(
         LoadOptions(output="exact").plan(Endpoint("", "reference"), workload(tmp_path), seed=7),
@@ -345,6 +356,7 @@ def test_an_open_loop_counts_the_sessions_that_it_refused(tmp_path):
     assert got.refused > 0
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_leaves_failures_and_no_process(tmp_path):
     with reference_server(ttft=0.02, itl=0.002) as server:
 
@@ -365,6 +377,7 @@ def test_a_server_that_dies_leaves_failures_and_no_process(tmp_path):
     assert alive(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_real_process_that_is_killed_is_told_and_its_rows_are_kept(tmp_path):
     killed = []
 

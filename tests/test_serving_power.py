@@ -293,6 +293,7 @@ def test_nvml_sums_boards(library, tmp_path):
     assert driver == "550.54.15"
 
 
+@pytest.mark.slow
 def test_nvml_reads_the_devices_that_are_named(library, tmp_path):
     mig = ["MIG-3 1000000000", "MIG-4 2000000000"]
     code = NVML + (

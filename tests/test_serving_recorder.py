@@ -522,6 +522,7 @@ def test_any_body_is_read_or_refused(body: Any) -> None:
         assert found.messages
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.recursive(

@@ -220,6 +220,7 @@ def test_what_the_measurement_raises_comes_through():
         search(measure, [TTFT], SearchOptions())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alike", [0.0, 0.3])
 def test_the_bracket_holds_the_truth_as_often_as_promised(alike):
     held = 0

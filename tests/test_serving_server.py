@@ -684,6 +684,7 @@ class TestRequests:
         expected = tools_tokens(tools) + sum(map(message_tokens, messages))
         assert read_request("chat", body).prompt_tokens == expected
 
+    @pytest.mark.slow
     @given(
         st.sampled_from(["chat", "completions", "responses"]),
         st.binary()

@@ -39,6 +39,7 @@ def statistics() -> dict[str, Any]:
     return statistics_of(coding_sessions(250, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "figure", "low", "high"),
     [

@@ -196,6 +196,7 @@ def test_agents_go_through_their_sessions_turn_by_turn(plan):
     assert worker.counts()["lag"].count > 0
 
 
+@pytest.mark.slow
 def test_pauses_ramp_and_first_turns(plan):
     workload = list(sessions(turns=8, pause=0.3))
     load = plan(
@@ -267,6 +268,7 @@ SAME_FAILURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", [*SAME_FAILURES, "connect"])
 def test_after_failures_agents_wait_and_go_on(plan, failure):
     with ScriptedServer(SAME_FAILURES.get(failure, GOOD)) as server, refusing() as refused:
@@ -295,6 +297,7 @@ def test_a_stall_in_a_stream_is_given_up(plan):
     assert (row["chunks"], row["counted"]) == (2, "chunks")
 
 
+@pytest.mark.slow
 def test_stopping_waits_for_replies_under_way(plan):
     stopping = threading.Event()
 
@@ -349,6 +352,7 @@ def test_it_ends_at_once_and_keeps_its_rows(plan, how):
     assert len(worker.rows()) == 3
 
 
+@pytest.mark.slow
 def test_an_open_loop_starts_sessions_by_the_clock(plan):
     with ScriptedServer(GOOD) as server, working(plan(server, agents=120, rate=20.0)) as worker:
         worker.start()
@@ -366,6 +370,7 @@ def test_an_open_loop_starts_sessions_by_the_clock(plan):
     assert worker.statuses[-1]["refused"] == 0
 
 
+@pytest.mark.slow
 def test_an_open_loop_refuses_what_is_too_much(plan):
     load = plan
     with (
@@ -402,6 +407,7 @@ def error_of(plan):
     return message
 
 
+@pytest.mark.slow
 def test_what_cannot_work_is_told(plan, tmp_path, monkeypatch):
     monkeypatch.delenv("SERVING_ACCESS", raising=False)
     assert "what is no plan" in error_of(b"{}")

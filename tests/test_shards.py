@@ -68,6 +68,7 @@ def results(path):
     return trials, gates
 
 
+@pytest.mark.slow
 def test_merged_shards_equal_one_run(project, sharded):
     assert sum(len(list(read_records(run))) for run in project.path.glob("part*/runs/*")) == 13
     result = merge(
@@ -83,6 +84,7 @@ def test_merged_shards_equal_one_run(project, sharded):
     assert (suite.get("tests"), suite.get("failures")) == ("16", "1")
 
 
+@pytest.mark.slow
 def test_shards_that_start_later_cut_alike(project, write):
     write(SUITE.replace('agent = "agents:wrong"', 'agent = "agents:wrong"\n    episodes = 50'))
     for index in (1, 2, 3):
@@ -94,6 +96,7 @@ def test_shards_that_start_later_cut_alike(project, write):
     assert len(json.loads((project.path / "a" / "durations.json").read_text())) == 3
 
 
+@pytest.mark.slow
 def test_merging_again_changes_nothing(project, sharded):
     merge(project, *sharded, sharded[0], "--a2perf-dir", "once", "--a2perf-json", "once.json")
     again = merge(project, "once", *sharded, "--a2perf-json", "again.json")
@@ -101,6 +104,7 @@ def test_merging_again_changes_nothing(project, sharded):
     assert results(project.path / "once.json") == results(project.path / "again.json")
 
 
+@pytest.mark.slow
 def test_a_missing_shard_fails_the_merge_and_is_named(project, sharded):
     result = merge(project, sharded[0], sharded[2])
     assert result.ret == 1
@@ -110,6 +114,7 @@ def test_a_missing_shard_fails_the_merge_and_is_named(project, sharded):
     result.stdout.fnmatch_lines(["*trials have no result, so this is not a pass*"])
 
 
+@pytest.mark.slow
 def test_a_shard_that_was_cut_off_is_incomplete(project, sharded):
     (folder,) = project.path.glob("part2/runs/*")
     lines = (folder / "records.jsonl").read_text().splitlines(keepends=True)
@@ -121,6 +126,7 @@ def test_a_shard_that_was_cut_off_is_incomplete(project, sharded):
     result.stdout.fnmatch_lines(["*1 items left no result*", "*shard 2/3 was cut off: part2*"])
 
 
+@pytest.mark.slow
 def test_a_shard_that_was_killed_before_it_had_a_plan_is_missing(project, sharded):
     (plan,) = project.path.glob("part2/runs/*/plan.json")
     plan.unlink()
@@ -129,6 +135,7 @@ def test_a_shard_that_was_killed_before_it_had_a_plan_is_missing(project, sharde
     result.stdout.fnmatch_lines(["*shard 2/3 is missing*"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
 def test_there_may_be_more_shards_than_trials(project, write, workers):
     write(SUITE.partition('[[scenario]]\n    name = "bad"')[0].replace("seeds = 7", "seeds = 2"))
@@ -138,6 +145,7 @@ def test_there_may_be_more_shards_than_trials(project, write, workers):
     merge(project, "part").assert_outcomes(passed=3)
 
 
+@pytest.mark.slow
 def test_a_repeated_shard_replaces_the_first_attempt(project, sharded):
     shutil.copytree(project.path / "part1", project.path / "old")
     project.runpytest_subprocess("--a2perf", "--a2perf-shard", "1/3", "--a2perf-dir", "part1")
@@ -145,6 +153,7 @@ def test_a_repeated_shard_replaces_the_first_attempt(project, sharded):
     result.assert_outcomes(passed=15, failed=1)
 
 
+@pytest.mark.slow
 def test_runs_of_other_scenarios_do_not_merge(project, sharded, write):
     write(SUITE.replace("seeds = 7", "seeds = 8"))
     project.runpytest_subprocess("--a2perf", "--a2perf-shard", "1/3", "--a2perf-dir", "other")
@@ -161,6 +170,7 @@ def test_a_folder_without_runs_is_an_error(project, make):
     result.stderr.fnmatch_lines(["merge: empty: no run here*"])
 
 
+@pytest.mark.slow
 def test_shards_work_under_xdist_and_keep_groups_together(project, write):
     write(SUITE.replace("seeds = 7", 'seeds = 7\n    group = "one"'))
     for index in (1, 2):
@@ -174,6 +184,7 @@ def test_shards_work_under_xdist_and_keep_groups_together(project, write):
     assert sorted(len([n for n in shard if "::good" in n]) for shard in shards) == [0, 7]
 
 
+@pytest.mark.slow
 def test_ordinary_tests_are_shared_out_too(project):
     project.makepyfile(
         "import pytest\n@pytest.mark.parametrize('i', range(10))\ndef test_a(i): pass"
@@ -183,6 +194,7 @@ def test_ordinary_tests_are_shared_out_too(project):
         result.assert_outcomes(passed=5, deselected=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard", ["5/4", "0/4", "1", "x/y", "-1/2", "1/0"])
 def test_a_shard_that_does_not_exist_is_a_usage_error(project, shard):
     result = project.runpytest_subprocess("--a2perf", f"--a2perf-shard={shard}")

@@ -254,6 +254,7 @@ def toml(value):
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+@pytest.mark.slow
 @some
 @given(tables=st.lists(scenario_tables(), min_size=1, max_size=3, unique_by=lambda t: t["name"]))
 def test_every_scenario_loads_from_its_file(tmp_path_factory, tables):

@@ -207,6 +207,7 @@ def test_a_submission_is_an_agent_of_scenarios(project, write, submission, recor
     assert all(len(record.episodes) == 2 for record in records())
 
 
+@pytest.mark.slow
 def test_a_scenario_repeats_with_its_seed(project, write, submission, records, monkeypatch):
     monkeypatch.setenv("NOISE", "3")
     submission(inference=POLICY)
@@ -225,6 +226,7 @@ def test_a_scenario_repeats_with_its_seed(project, write, submission, records, m
     assert len({episode.total for episode in first}) > 1
 
 
+@pytest.mark.slow
 def test_what_a_submission_does_wrong_is_reported(project, write, submission, records):
     submission(inference=POLICY.replace("int(sum", "1 // 0 + int(sum"))
     write(
@@ -344,6 +346,7 @@ def test_the_meters_see_the_processes_of_a_submission(submission, tmp_path, monk
 # -- closing --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_agents_are_closed_by_who_made_them(project, write, records):
     project.makepyfile(
         closing="""

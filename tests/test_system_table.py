@@ -122,6 +122,7 @@ def test_what_is_asked_does_not_depend_on_the_system():
     assert scenario_digest(old) == scenario_digest(new)
 
 
+@pytest.mark.slow
 def test_trials_of_an_exclusive_domain_run_alone(project, write):
     write('[[scenario]]\nname = "a"\ndomain = "machine"\ntask = "x"\nseeds = 2')
     project.runpytest_subprocess("--a2perf", "-n2").assert_outcomes(passed=2)

@@ -129,6 +129,7 @@ def manifest(project, name):
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
 def test_a_training_feeds_a_scenario_that_stands_before_it(project, write, records, workers):
     write(EVALUATE + TRAIN)
@@ -146,6 +147,7 @@ def test_a_training_feeds_a_scenario_that_stands_before_it(project, write, recor
     assert evaluated[0].context["trained_by"] == "scenarios/suite.toml::learn"
 
 
+@pytest.mark.slow
 def test_the_manifest_says_what_was_trained_and_what_it_cost(project, write, records):
     write(TRAIN.replace("seeds = 3", "algorithm = 'Mine'\nagent_options = {gain = 2.0}"))
     project.runpytest("--a2perf").assert_outcomes(passed=1)
@@ -230,6 +232,7 @@ def test_an_agent_that_nobody_trained_says_what_to_do(project, write):
     assert result.ret == 1
 
 
+@pytest.mark.slow
 def test_a_training_that_raises_fails_and_so_do_its_heirs(project, write, records):
     write(TRAIN.replace(":train", ":raises_for_seed_1") + EVALUATE)
     result = project.runpytest("--a2perf", "-n", "2")
@@ -263,6 +266,7 @@ def test_what_was_logged_survives(project, write, records, agent, setting, outco
     assert not manifest(project, "learn_0")["complete"]
 
 
+@pytest.mark.slow
 def test_what_was_logged_survives_the_worker(project, write, records):
     write(TRAIN.replace(":train", ":is_killed").replace("seeds = 3", "seeds = 2"))
     result = project.runpytest("--a2perf", "-n", "1")
@@ -366,6 +370,7 @@ def test_an_agent_without_a_loader_says_what_it_lacks(project, write):
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_with_what_it_trained(project, write, records):
     slow = EVALUATE.replace("run:learn", "slow:Slow")
     project.makepyfile(

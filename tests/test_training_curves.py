@@ -65,6 +65,7 @@ def test_actors_of_tensorboard_are_joined_and_averaged(tmp_path):
     assert series_in(tmp_path)["Metrics/AverageReturn"] == Curve([5, 5, 9, 9], [1, 2, 4, 4])
 
 
+@pytest.mark.slow
 def test_long_event_files_are_not_sampled(tmp_path):
     pytest.importorskip("tensorboard")
     write_events(tmp_path, "loss", [(step, step) for step in range(25_000)])

@@ -34,6 +34,7 @@ def learner(project):
 # -- cost of what trained agents collected --------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_trained_agents_cost_their_training(project, write, learner, records):
     trained(project)
     write(of_run("{}", seeds=5))
@@ -47,6 +48,7 @@ def test_trained_agents_cost_their_training(project, write, learner, records):
     assert about["algorithm_name"] == "Mine"
 
 
+@pytest.mark.slow
 def test_a_level_takes_its_checkpoints_in_turn(project, write, learner):
     trained(project, returns=(0.0, *[10.0] * 8, 20.0))
     write(of_run("{level = 'expert', scaling = 'a2perf'}", seeds=3))
@@ -76,6 +78,7 @@ def test_a_level_that_is_empty_is_an_error(project, write, learner, records):
     assert result.ret == 1
 
 
+@pytest.mark.slow
 def test_a_training_without_energy_leaves_the_cost_unknown(project, write, learner):
     trained(project, energies=(None, 3.6e6))
     write(of_run("{}") + TRAIN)

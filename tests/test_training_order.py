@@ -54,6 +54,7 @@ def test_without_workers_what_is_needed_comes_first(project, write, records):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_seeds_without_a_training_of_their_own_wait_for_all(project, write, records):
     write(
         scenario("late", agent="run:slow", seeds=6)
@@ -106,6 +107,7 @@ def test_groups_that_wait_for_each_other_are_an_error(project, write):
     result.stderr.fnmatch_lines(["*these wait for each other, so none can begin: group x, group y"])
 
 
+@pytest.mark.slow
 def test_a_shard_holds_what_its_trials_need(project, write):
     write(
         scenario("late", agent="run:learn", seeds=4)
@@ -124,6 +126,7 @@ def test_a_shard_holds_what_its_trials_need(project, write):
     assert all(passed)
 
 
+@pytest.mark.slow
 def test_a_training_that_others_need_keeps_all_its_seeds(project, write, records):
     write(
         scenario("late", agent="run:learn", seeds=8)
@@ -136,6 +139,7 @@ def test_a_training_that_others_need_keeps_all_its_seeds(project, write, records
     assert [seed for name, seed in sorted(order) if name == "late"] == list(range(8))
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_it_trains_does_not_hold_up_its_heirs(project, write, records):
     project.makepyfile(
         mortal="""
@@ -161,6 +165,7 @@ def test_a_worker_that_dies_while_it_trains_does_not_hold_up_its_heirs(project, 
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_resumed_run_waits_for_what_it_repeats(project, write, records):
     project.makepyfile(
         fickle="""

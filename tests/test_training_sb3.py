@@ -27,6 +27,7 @@ def run(project, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_ppo_trains_without_code_and_plays(project, write, records, run):
     write(f"""
         [[scenario]]
@@ -61,6 +62,7 @@ def test_ppo_trains_without_code_and_plays(project, write, records, run):
     assert [point["step"] for point in manifest["checkpoints"]] == [128, 256]
 
 
+@pytest.mark.slow
 def test_the_same_seed_learns_the_same(write, records, run):
     text = f"""
         [[scenario]]
@@ -79,6 +81,7 @@ def test_the_same_seed_learns_the_same(write, records, run):
     assert learn == again != other
 
 
+@pytest.mark.slow
 def test_environments_in_processes_are_measured_and_reaped(write, records, run):
     write(f"""
         [[scenario]]
@@ -97,6 +100,7 @@ def test_environments_in_processes_are_measured_and_reaped(write, records, run):
     assert tree > record.quantities["memory.peak"].value + (50 << 20)
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_logs_through_our_logger(project, write, records, run):
     project.makepyfile(
         mine="""
@@ -130,6 +134,7 @@ def test_a_model_of_ones_own_logs_through_our_logger(project, write, records, ru
     assert all(-2000 < value < 0 for value in learn.curves["return"].value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -52,6 +52,7 @@ def at(page, name):
     return held[0].index
 
 
+@pytest.mark.slow
 def test_it_acts_and_says_what_changed(engine):
     first, second = LOGIN.pages
     assert engine.load(LOGIN) == State(0, ("", ""), submitted=False, changed=True)
@@ -77,6 +78,7 @@ def test_screenshots_show_the_page(engine):
 # -- nothing outside ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_outside_is_asked_for():
     asked = []
     engine = ChromiumEngine()
@@ -132,6 +134,7 @@ def test_a_script_that_throws_is_told(engine):
         engine.act(10_000, "")
 
 
+@pytest.mark.slow
 def test_a_page_that_never_loads():
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
@@ -142,6 +145,7 @@ def test_a_page_that_never_loads():
         engine.close()
 
 
+@pytest.mark.slow
 def test_a_page_that_hangs():
     engine = ChromiumEngine(timeout=120)
     engine.load(LOGIN)
@@ -151,6 +155,7 @@ def test_a_page_that_hangs():
     engine.close()
 
 
+@pytest.mark.slow
 def test_a_page_that_crashes():
     engine = ChromiumEngine()
     engine.load(LOGIN)
@@ -159,6 +164,7 @@ def test_a_page_that_crashes():
     engine.close()
 
 
+@pytest.mark.slow
 def test_a_browser_that_is_killed_in_the_middle():
     engine = ChromiumEngine()
     engine.load(LOGIN)
@@ -208,6 +214,7 @@ def test_an_option_that_it_does_not_have():
 # -- it ends --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_closing_ends_all_processes_and_removes_its_files():
     engine = ChromiumEngine()
     engine.load(LOGIN)
@@ -280,6 +287,7 @@ def test_nothing_of_the_browser_is_left(does, more, outcome, project, write, rec
     assert record.outcome == outcome
 
 
+@pytest.mark.slow
 def test_a_trial_without_a_browser(project, write, records, monkeypatch):
     write(SCENARIO.format(more="").replace("noting:Noted", "web-oracle"))
     monkeypatch.setenv("PATH", "/nowhere")
@@ -289,6 +297,7 @@ def test_a_trial_without_a_browser(project, write, records, monkeypatch):
     assert "Chromium is not here" in record.error["message"]
 
 
+@pytest.mark.slow
 def test_a_screenshot_is_part_of_the_observation_by_option():
     import gymnasium
 

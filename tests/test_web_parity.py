@@ -99,6 +99,7 @@ def play_many(pair, seeds):
     assert max(steps for steps, _ in played) == LIMIT
 
 
+@pytest.mark.slow
 def test_random_episodes(pair):
     play_many(pair, range(25))
 
@@ -116,6 +117,7 @@ def test_the_text_of_a_page_is_the_same(pair):
     assert dom.unwrapped.render() == chromium.unwrapped.render() != ""
 
 
+@pytest.mark.slow
 def test_the_browser_builds_the_elements_of_the_site(engine, designs):
     for design in designs:
         site = Site.of(design)
@@ -131,6 +133,7 @@ def test_the_browser_builds_the_elements_of_the_site(engine, designs):
         assert state.submitted
 
 
+@pytest.mark.slow
 def test_a_mouse_and_a_keyboard_do_what_actions_do(engine):
     """A person gets the same state out of the page as an agent does."""
     site = Site.of(all_primitives(0))

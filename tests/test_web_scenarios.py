@@ -82,6 +82,7 @@ def test_generalization_over_the_levels(project, write):
     result.stdout.fnmatch_lines(["*generalization.sum*"])
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_slower_than_its_user(project, write):
     project.makepyfile(
         slow="""

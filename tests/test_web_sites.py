@@ -329,6 +329,7 @@ def visit(browser, tmp_path):
     assert seen == [path.as_uri()]
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_person_can_use_a_site(visit):
     tab = visit(SHOP)
@@ -363,6 +364,7 @@ def test_the_keyboard_is_enough(visit):
     assert tab.evaluate("a2perf.state()")["submitted"]
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_roles_and_names_for_screen_readers(visit):
     tab = visit(WHOLE)

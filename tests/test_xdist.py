@@ -26,6 +26,7 @@ SUITE = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dist", ["load", "worksteal", "loadscope", "loadfile"])
 def test_gates_are_judged_by_the_controller(project, write, records, dist):
     write(SUITE)
@@ -36,6 +37,7 @@ def test_gates_are_judged_by_the_controller(project, write, records, dist):
     assert len(records()) == 12
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_workers(project, write):
     write(SUITE)
     runs = []
@@ -55,6 +57,7 @@ def test_results_do_not_depend_on_the_number_of_workers(project, write):
     assert runs[0] == runs[1]
 
 
+@pytest.mark.slow
 def test_python_tests_and_their_gates(project):
     project.makepyfile("""
         import pytest
@@ -67,6 +70,7 @@ def test_python_tests_and_their_gates(project):
     result.stdout.fnmatch_lines(["*return.max of test_python_tests*::test_x*"])
 
 
+@pytest.mark.slow
 def test_junit_has_trials_and_gates(project, write):
     write(SUITE)
     for workers in ("0", "2"):
@@ -85,6 +89,7 @@ def test_junit_has_trials_and_gates(project, write):
         assert float(properties["a2perf.time.wall"]) > 0
 
 
+@pytest.mark.slow
 def test_an_internal_error_in_a_worker_is_not_a_success(project, write):
     write(SUITE)
     project.makeconftest("""
