@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib import resources
@@ -13,6 +12,7 @@ from typing import Any
 from pytest_a2perf.domains.posttrain.report.data import Evidence, Report
 from pytest_a2perf.domains.posttrain.report.figures import resource_figures, trajectory
 from pytest_a2perf.domains.posttrain.report.text import (
+    activity_rows,
     budget_text,
     certainty_text,
     ended_text,
@@ -26,7 +26,6 @@ from pytest_a2perf.domains.posttrain.report.text import (
     printed,
     problems_text,
 )
-from pytest_a2perf.units import format_value
 
 __all__ = ["page"]
 
@@ -160,16 +159,7 @@ def _failures(report: Report) -> Iterator[str]:
 
 
 def _resources(report: Report) -> Iterator[str]:
-    rows = [
-        (
-            one.name,
-            format_value(one.seconds, "s"),
-            format_value(one.cpu, "s"),
-            format_value(one.joules, "J") if math.isfinite(one.joules) else "",
-        )
-        for one in report.activities
-    ]
-    if rows:
+    if rows := activity_rows(report):
         yield _table(("Activity", "Time", "CPU time", "Energy"), rows, "By activity")
     if report.energy:
         yield f"<p>Energy: {_text(energy_text(report.energy))}</p>"

@@ -14,9 +14,9 @@ from pytest_a2perf.errors import A2PerfError
 from pytest_a2perf.units import format_value
 
 __all__ = [
-    "budget_text", "certainty_text", "ended_text", "energy_text", "gain_text", "headline",
-    "kept_text", "level_text", "lines_of", "markdown", "metric_text", "plain", "printed",
-    "problems_text", "summary_lines",
+    "activity_rows", "budget_text", "certainty_text", "ended_text", "energy_text", "gain_text",
+    "headline", "kept_text", "level_text", "lines_of", "markdown", "metric_text", "plain",
+    "printed", "problems_text", "summary_lines",
 ]  # fmt: skip
 
 _CONTROL = re.compile(
@@ -249,15 +249,7 @@ def _timeline(report: Report) -> Iterator[str]:
 
 def _activities(report: Report) -> Iterator[str]:
     yield "## Time and energy\n"
-    rows = [
-        (
-            one.name,
-            format_value(one.seconds, "s"),
-            format_value(one.cpu, "s"),
-            format_value(one.joules, "J") if math.isfinite(one.joules) else "",
-        )
-        for one in report.activities
-    ]
+    rows = activity_rows(report)
     yield _table(("activity", "time", "CPU time", "energy"), rows) if rows else "No samples.\n"
 
 
@@ -323,6 +315,19 @@ def budget_text(budget: Mapping[str, Any]) -> str:
         for name, value in budget.items()
         if value is not None
     )
+
+
+def activity_rows(report: Report) -> list[tuple[str, str, str, str]]:
+    """Return name, time, CPU time and energy of each activity; no energy where none is known."""
+    return [
+        (
+            one.name,
+            format_value(one.seconds, "s"),
+            format_value(one.cpu, "s"),
+            format_value(one.joules, "J") if math.isfinite(one.joules) else "",
+        )
+        for one in report.activities
+    ]
 
 
 def energy_text(energy: Mapping[str, Any]) -> str:

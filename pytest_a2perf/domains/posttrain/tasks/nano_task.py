@@ -9,6 +9,7 @@ import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -25,7 +26,7 @@ from pytest_a2perf.scenarios.models import Strict
 if TYPE_CHECKING:
     from pytest_a2perf.domains.posttrain.nano.model import Config, NanoLM
 
-__all__ = ["NanoOptions", "NanoTask", "make", "read_lines", "write_lines"]
+__all__ = ["NanoOptions", "NanoTask", "Preset", "make", "read_lines", "write_lines"]
 
 _MAKING = 1200.0  # seconds
 _NANO = Path(nano.__file__).parent
@@ -55,6 +56,29 @@ class Size(Protocol):
     def private(self) -> int: ...
     @property
     def cpu(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A size of a task that first learns what is right, and then to do otherwise.
+
+    Attributes:
+        lessons: updates of the base model's weights with what is right only, so that it can.
+        habits: updates with what it has seen most, so that it mostly does not.
+        demonstrations: visible problems with replies, or visible episodes of an expert.
+        rewards: visible problems with what a verifier needs, or visible tasks for rollouts.
+        public: hidden problems or tasks.
+        private: hidden problems or tasks.
+        cpu: CPU seconds of the agent.
+    """
+
+    lessons: int
+    habits: int
+    demonstrations: int
+    rewards: int
+    public: int
+    private: int
+    cpu: float
 
 
 class NanoTask(ABC):

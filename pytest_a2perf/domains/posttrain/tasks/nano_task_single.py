@@ -5,43 +5,24 @@ from __future__ import annotations
 import random
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_a2perf.domains.posttrain.tasks.base import Evaluation, Split
-from pytest_a2perf.domains.posttrain.tasks.nano_task import NanoTask, read_lines, write_lines
+from pytest_a2perf.domains.posttrain.tasks.nano_task import (
+    NanoTask,
+    Preset,
+    read_lines,
+    write_lines,
+)
 
 if TYPE_CHECKING:
     from pytest_a2perf.domains.posttrain.nano.model import Config, NanoLM
 
-__all__ = ["Preset", "SingleTurnTask"]
+__all__ = ["SingleTurnTask"]
 
 Group = Literal["visible", "public", "private"]
 _SEED = 1 << 20  # the base model's problems are drawn from another stream than the agent's
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """A size of a task.
-
-    Attributes:
-        lessons: updates of the base model's weights with right replies only, so that it can.
-        habits: updates with the replies that it has seen most, so that it mostly does not.
-        demonstrations: visible problems with replies.
-        rewards: visible problems with what a verifier needs.
-        public: hidden problems.
-        private: hidden problems.
-        cpu: CPU seconds of the agent.
-    """
-
-    lessons: int
-    habits: int
-    demonstrations: int
-    rewards: int
-    public: int
-    private: int
-    cpu: float
 
 
 class SingleTurnTask(NanoTask):

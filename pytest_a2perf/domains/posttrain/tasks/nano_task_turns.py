@@ -5,43 +5,19 @@ from __future__ import annotations
 import random
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_a2perf.domains.posttrain.tasks.nano_task import NanoTask
+from pytest_a2perf.domains.posttrain.tasks.nano_task import NanoTask, Preset
 
 if TYPE_CHECKING:
     from pytest_a2perf.domains.posttrain.nano.model import Config, NanoLM
     from pytest_a2perf.domains.posttrain.nano.rollout import Environment, Episode
 
-__all__ = ["EpisodesTask", "Preset", "shown"]
+__all__ = ["EpisodesTask", "shown"]
 
 _SEED = 1 << 20  # the base model's lessons are drawn from another stream than demonstrations
 _SPREAD = 4.0  # of the first embeddings, in those of other tasks
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """A size of a task.
-
-    Attributes:
-        lessons: updates of the base model's weights with an expert's episodes, so that it can.
-        habits: updates with the episodes that it has seen most, so that it mostly does not.
-        demonstrations: visible episodes of the expert.
-        rewards: visible tasks for rollouts.
-        public: hidden tasks.
-        private: hidden tasks.
-        cpu: CPU seconds of the agent.
-    """
-
-    lessons: int
-    habits: int
-    demonstrations: int
-    rewards: int
-    public: int
-    private: int
-    cpu: float
 
 
 class EpisodesTask(NanoTask):

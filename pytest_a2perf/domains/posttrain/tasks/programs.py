@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from pytest_a2perf.domains.posttrain.tasks import programs_data as data
 from pytest_a2perf.domains.posttrain.tasks import programs_stack as stack
-from pytest_a2perf.domains.posttrain.tasks.nano_task_single import Group, Preset, SingleTurnTask
+from pytest_a2perf.domains.posttrain.tasks.nano_task import Preset
+from pytest_a2perf.domains.posttrain.tasks.nano_task_single import Group, SingleTurnTask
 
 __all__ = ["ProgramsTask"]
 

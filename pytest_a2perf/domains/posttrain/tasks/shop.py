@@ -12,8 +12,8 @@ from pytest_a2perf.domains.posttrain.tasks import nano_task_turns
 from pytest_a2perf.domains.posttrain.tasks import shop_data as data
 from pytest_a2perf.domains.posttrain.tasks import shop_world as world
 from pytest_a2perf.domains.posttrain.tasks.base import Evaluation, Split
-from pytest_a2perf.domains.posttrain.tasks.nano_task import write_lines
-from pytest_a2perf.domains.posttrain.tasks.nano_task_turns import EpisodesTask, Preset, shown
+from pytest_a2perf.domains.posttrain.tasks.nano_task import Preset, write_lines
+from pytest_a2perf.domains.posttrain.tasks.nano_task_turns import EpisodesTask, shown
 
 __all__ = ["GOOD", "ShopTask"]
 
